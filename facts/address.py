@@ -43,9 +43,8 @@ from hale.model.requirement import Case
 from hale.shell import arguments, load_script
 
 # An IPv6 address that another host has, or that is still being checked, is not usable.
-# Lines of shell that may set an address, for grep(1) and for Python, and those that name one.
+# Commands that may set an address, or take one away.
 COMMANDS = "(^|[^A-Za-z0-9_.-])(ip|ifconfig|ifup|ifdown)[ \t]"
-ASSIGNMENTS = r"[A-Za-z0-9_]=[\"']?[0-9a-fA-F]*[.:]"
 USELESS = ("dadfailed", "tentative")
 
 
@@ -111,7 +110,7 @@ def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe,
         wanted += [
             FileProbe(*boot_network.FILES, *cloud_init.FILES),
             boot_files.PROBE,
-            boot_commands.probe(f"{COMMANDS}|{ASSIGNMENTS}"),
+            boot_commands.probe(),
         ]
     planned = _address(host)
     if "runtime" in aspects and planned:

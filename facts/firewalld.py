@@ -60,6 +60,8 @@ SITE_RULES = (
     "/etc/firewalld/helpers/*.xml",
     "/etc/firewalld/icmptypes/*.xml",
 )
+# The program whose lines every host is searched for.
+PROGRAM = "firewalld"
 VENDOR_ZONES = "/usr/lib/firewalld/zones/*.xml"
 
 
@@ -154,7 +156,7 @@ def probes(host: Host, cases: Sequence[Case[FirewalldParameters]]) -> tuple[Prob
             VENDOR_ZONES,
             *cloud_init.FILES,
         ),
-        boot_commands.probe(_named(program)),
+        boot_commands.probe(*(() if program == PROGRAM else (_named(program),))),
         CommandProbe("unit", f"systemctl show {shlex.quote(unit)} --property={shown}"),
         CommandProbe("processes", _processes(program)),
     )

@@ -27,6 +27,7 @@ from typing import Literal
 from msgspec import Struct
 
 from facts.parsers import (
+    boot_commands,
     boot_files,
     boot_target,
     cloud_init,
@@ -123,7 +124,7 @@ def probes(host: Host, cases: Sequence[Case[FirewallsParameters]]) -> tuple[Prob
             *cloud_init.FILES,
         ),
         boot_files.PROBE,
-        firewall_commands.probe(),
+        boot_commands.probe(),
         *(
             CommandProbe(make, PRELUDE + script_with(Path(__file__).with_suffix(".sh"), make=make))
             for make in sorted(makes)

@@ -14,7 +14,14 @@ from collections.abc import Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_files, boot_writes, cloud_init, kubeadm_membership, name_commands
+from facts.parsers import (
+    boot_commands,
+    boot_files,
+    boot_writes,
+    cloud_init,
+    kubeadm_membership,
+    name_commands,
+)
 from facts.parsers.blanks import BLANKS
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -113,7 +120,7 @@ def probes(host: Host, cases: Sequence[Case[HostnameParameters]]) -> tuple[Probe
             *name_commands.PARAMETERS,
         ),
         boot_files.PROBE,
-        name_commands.probe(),
+        boot_commands.probe(),
     )
 
 

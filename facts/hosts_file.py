@@ -146,7 +146,7 @@ def probes(host: Host, cases: Sequence[Case[HostsFileParameters]]) -> tuple[Prob
     return (
         FileProbe(HOSTS, ORDER, *cloud_init.FILES, *kubeadm_membership.FILES),
         boot_files.PROBE,
-        boot_commands.probe(boot_writes.pattern(HOSTS)),
+        boot_commands.probe(),
         CommandProbe("resolver", _script(tuple(names)), timeout=20, slow=True),
     )
 

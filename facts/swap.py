@@ -37,7 +37,6 @@ from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.swap_programs import (
     AGENT,
     AGENT_SERVICES,
-    COMMANDS,
     HIBERNATION,
     SERVICE_NAMES,
     SERVICES,
@@ -196,7 +195,7 @@ def probes(host: Host, cases: Sequence[Case[SwapParameters]]) -> tuple[Probe, ..
             *select(EXISTENCE, HIBERNATION),
             *cloud_init.FILES,
         ),
-        boot_commands.probe(COMMANDS),
+        boot_commands.probe(),
         boot_files.PROBE,
         CommandProbe("generators", _GENERATORS),
     )

@@ -9,12 +9,13 @@ A program's own report is used and not the kernel's flag (NTPSynchronized of tim
 stays set for hours without a source, and a container has the machine's. chronyd's offset is true
 with -x too, where chronyd only measures. timesyncd reports no offset: it steps the clock at 0.4 s.
 
-Not covered: PTP without chronyd, tools of a hypervisor that set the clock, and conditions or
-dependencies in drop-ins that keep an enabled unit from starting.
+Not covered: PTP without chronyd, tools of a hypervisor that set the clock, and dependencies in
+drop-ins that keep an enabled unit from starting.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from posixpath import basename
 
@@ -380,6 +381,9 @@ def _only_installed(readings: HostView, fact: TimeSyncPersisted, unit: str) -> T
     mask = systemd_units.mask(readings, unit)
     if file is None or (mask and not mask.masked) or boot_target.obstacle(readings):
         return fact
+    with suppress(Unreadable):
+        if boot_target.masked_by_argument(readings, unit):
+            return fact
     links: tuple[str, ...] = ()
     if not systemd_units.pull_links(readings, unit):
         links = systemd_units.install_links(file, unit)

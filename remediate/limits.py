@@ -198,7 +198,8 @@ def _closer(line: LimitsLine, wanted: LimitsParameters) -> ManualStep:
 def _stack(why: str) -> ManualStep:
     return ManualStep(
         f"{why}. An error here locks everybody out, so no change is made: with a second session "
-        "of root open, say `UsePAM yes` in /etc/ssh/sshd_config (`sshd -t`, then reload) or add "
+        "of root open, say `UsePAM yes` in /etc/ssh/sshd_config (`sshd -t`, then reload), take an "
+        "option `-o UsePAM=no` from sshd's command line (then restart it), or add "
         "`session required pam_limits.so` to /etc/pam.d/sshd, as the distribution's package has "
         "it, and try a new login before closing the old one."
     )

@@ -26,6 +26,17 @@ from hale.model.evidence import CommandProbe, ConfigLine, HostView, Unreadable
 from hale.shell import arguments, load_script
 
 NAME = "boot_commands"
+# The lines that are read, for all subjects together: a host looks for them once.
+_PROGRAMS = (
+    "swapon|ip|ifconfig|ifup|ifdown|hostname|hostnamectl|firewalld|nft"
+    "|ip6?tables(-nft|-legacy)?(-restore|-apply)?"
+)
+LINES = (
+    f"(^|[^A-Za-z0-9_.-])({_PROGRAMS})([^A-Za-z0-9_-]|$)"
+    r"|systemctl[ \t].*(start|isolate|--now).*(swap|zram)"
+    r"|[A-Za-z0-9_]=[\"']?[0-9a-fA-F]*[.:]"
+    "|/etc/host(s|name)([^A-Za-z0-9_./-]|$)|kernel[./]hostname"
+)
 _SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
 _LINE = re.compile(r"(/[^:]*):(\d+):(.*)", re.ASCII)
 _EXEC = re.compile(r"[ \t]*Exec(?:Condition|StartPre|Start|StartPost)[ \t]*=[-@:+!]*(.*)")
@@ -55,9 +66,9 @@ class BootCommand(Struct, frozen=True):
     when: str = "at boot"
 
 
-def probe(pattern: str) -> CommandProbe:
-    """The lines that match; the pattern is an extended regular expression of grep(1)."""
-    return CommandProbe(NAME, UNSEEN + arguments(pattern) + _SCRIPT)
+def probe(*more: str) -> CommandProbe:
+    """The lines of LINES, and those that match more patterns: extended regular expressions."""
+    return CommandProbe(NAME, UNSEEN + arguments("|".join((LINES, *more))) + _SCRIPT)
 
 
 def commands(readings: HostView, pattern: str) -> Iterator[BootCommand]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from facts.parsers import boot_commands
 from facts.parsers.ip_command import commands, program_at
-from hale.model.evidence import CommandProbe, ConfigLine, HostView
+from hale.model.evidence import ConfigLine, HostView
 
 _FRONTS = tuple(
     f"ip{six}tables{kind}{does}"
@@ -24,11 +24,6 @@ _NAMED = r"(^|[^A-Za-z0-9_.-])(ip6?tables(-nft|-legacy)?(-restore|-apply)?|nft)(
 _LOADS = ("-restore", "-apply")
 _DROPS = ("DROP", "REJECT")
 _NFT_DROPS = re.compile(r"\b(drop|reject)\b", re.ASCII)
-
-
-def probe() -> CommandProbe:
-    """The lines that name iptables(8) or nft(8)."""
-    return boot_commands.probe(_NAMED)
 
 
 def loading(

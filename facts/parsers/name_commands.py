@@ -12,7 +12,7 @@ from msgspec import Struct
 from facts.parsers import boot_commands, boot_writes, conf_dirs
 from facts.parsers.ip_command import commands, program_at
 from facts.parsers.sysctl_table import table_of, writes_of
-from hale.model.evidence import CommandProbe, ConfigLine, HostView
+from hale.model.evidence import ConfigLine, HostView
 
 STATIC = "/etc/hostname"
 PARAMETERS = conf_dirs.patterns("sysctl.d")
@@ -39,11 +39,6 @@ class Naming(Struct, frozen=True):
     source: ConfigLine
     name: str | None
     certain: bool
-
-
-def probe() -> CommandProbe:
-    """The lines that may name the host, or write /etc/hostname."""
-    return boot_commands.probe(_PATTERN)
 
 
 def by_parameter(readings: HostView) -> Naming | None:

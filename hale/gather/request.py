@@ -51,6 +51,12 @@ class ProbeRequest(Struct, frozen=True):
     patterns: tuple[str, ...]
     selections: Mapping[str, tuple[Selection, ...]] = {}
 
+    @property
+    def run_as(self) -> dict[str, str]:
+        """For each command, the one that is run in its place: subjects may have the same probe."""
+        first: dict[CommandProbe, str] = {}
+        return {name: first.setdefault(probe, name) for name, probe in self.commands}
+
 
 def build_request(host: Host, cases: Sequence[Case[Any]]) -> ProbeRequest:
     """What must be read from this host to judge these cases, without repetition."""
@@ -102,12 +108,14 @@ def request_script(request: ProbeRequest, token: str) -> str:
     That is a line NONCE, then frames that begin with NONCE and one of the letters below. The
     nonce is the host's own, so that no process list shows it while a probe runs.
     """
-    batch = " ".join(_probe_arguments(name, c) for name, c in request.commands if not c.slow)
+    run_as = request.run_as
+    commands = [(name, command) for name, command in request.commands if run_as[name] == name]
+    batch = " ".join(_probe_arguments(name, c) for name, c in commands if not c.slow)
     with _ONE_BY_ONE:
         files = _file_commands(request.patterns)
     body = f"{files}run_batch {batch}"
     inner = f"{{\n{body}\n}} </dev/null"
-    for name, slow in request.commands:
+    for name, slow in commands:
         if slow.slow:  # its output waits in the pipe until the others are done
             inner = f"{{ run {_probe_arguments(name, slow)}; }} | {{\n{inner}\ncat\n}}"
     end = f"read -r u _ </proc/uptime; printf '\\n%s {END} %s\\n' $N \"$(date +%s.%N) $B $u\""

@@ -177,7 +177,8 @@ def _outputs_of_frames(
             known.read_at,
             commands[key].script,
         )
-    return outputs
+    same = {name: first for name, first in request.run_as.items() if first in outputs}
+    return {name: replace(outputs[first], name=name) for name, first in same.items()}
 
 
 def _files_of_frames(frames: Frames, memory: _TextMemory) -> tuple[dict[str, str], dict[str, File]]:

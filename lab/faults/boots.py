@@ -25,7 +25,8 @@ def unit(
 ) -> HostFault:
     """A fault by the command of a unit that is enabled. command: as printf writes it."""
     path = f"{folder}/site.service"
-    text = f"[Service]\\nType=oneshot\\nExecStart={command}\\n[Install]\\nWantedBy=multi-user.target\\n"
+    service = rf"[Service]\nType=oneshot\nExecStart={command}\n"
+    text = rf"{service}[Install]\nWantedBy=multi-user.target\n"
     inject = f"printf '{text}' >{path}; systemctl --quiet enable site"
     files = (path, f"{LINKS}/site.service", *files)
     return HostFault(name, HOST, inject, turns, files, "systemctl daemon-reload", reboot)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hale import gather
 from hale.audit import cases as audit_cases
 from hale.gather import RawResponse
 from hale.gather import request as sent
@@ -13,7 +14,7 @@ from hale.gather import response as back
 from hale.inventory import ini
 from hale.model.evidence import CommandProbe, Unreadable
 from hale.standard import loader
-from tests.engine.local_gather import LoginShell, Shell, ask, readings
+from tests.engine.local_gather import HOST, LoginShell, Shell, ask, readings
 
 
 def test_what_commands_say_arrives_as_it_is() -> None:
@@ -43,6 +44,18 @@ def test_what_commands_say_arrives_as_it_is() -> None:
             found.text(name)
     with pytest.raises(Unreadable):
         found.text("never-asked")
+
+
+def test_what_two_subjects_read_alike_runs_once(tmp_path: Path) -> None:
+    same, late = (
+        CommandProbe(name, f"echo run >>{tmp_path}/{name}; cat {tmp_path}/{name}", slow=slow)
+        for name, slow in (("same", False), ("late", True))
+    )
+    probes = [("a", same), ("b", late), ("c", same), ("d", late), ("e", CommandProbe("x", "echo"))]
+    found = gather.gather_host(sent.request_of_probes(HOST, probes), Shell(), 60)
+    outputs = {name: out.stdout for name, out in found.outputs.items() if name != "e.x"}
+    assert outputs == dict.fromkeys(("a.same", "b.late", "c.same", "d.late"), "run\n")
+    assert [out.name for name, out in found.outputs.items()] == list(found.outputs)
 
 
 @pytest.mark.parametrize(

@@ -237,12 +237,12 @@ def test_a_unit_that_a_timer_of_another_name_starts(root: Root, trigger: str, li
 
 
 def test_a_unit_that_another_one_of_the_site_pulls_in(root: Root) -> None:
-    root.write("/etc/systemd/system/c.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
-    root.write("/etc/systemd/system/b.service", "[Unit]\nRequires=c.service\n")
-    root.write("/etc/systemd/system/a.service", "[Unit]\nWants=x.target b.service\n")
+    root.write("/etc/systemd/system/third.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
+    root.write("/etc/systemd/system/two.service", "[Unit]\nRequires=third.service\n")
+    root.write("/etc/systemd/system/one.service", "[Unit]\nWants=x.target two.service\n")
     assert root.found(COMMANDS) == []
-    root.enable("a.service")
-    assert root.found(COMMANDS) == ["/etc/systemd/system/c.service:2"]
+    root.enable("one.service")
+    assert root.found(COMMANDS) == ["/etc/systemd/system/third.service:2"]
 
 
 @pytest.mark.parametrize("folder", ["service.d", "a@.service.d", "a@one.service.d"])
