@@ -24,7 +24,8 @@ It turns nothing else, and it never hides another value: such a row stays as it 
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -60,6 +61,7 @@ MAX_DAYS = 365
 MOST = regular.MIB
 CLUSTER = "cluster"  # `hosts` of a waiver for what is read from several hosts
 DIGITS = 16  # of a digest
+_HEADER = re.compile(r"\s*\[\[\s*waiver\s*\]\]")
 #: Aspects that can be waived: a drill is judged by what it measured.
 ASPECTS = tuple(a for a in Aspect if a is not Aspect.DRILL)
 
@@ -191,8 +193,9 @@ def parse_waivers(
         )
     if not isinstance(tables, list):
         raise UserError("a waiver is a table [[waiver]].", _line_of(path, raw, -1, "waiver"))
+    headers = dict(enumerate(_headers(raw)))
     found = tuple(
-        _waiver(path, raw, number, table, inventory, standard, longest)
+        _waiver(path, raw, number, headers.get(number, 0), table, inventory, standard, longest)
         for number, table in enumerate(tables)
     )
     _require_apart(path, found)
@@ -225,12 +228,13 @@ def _waiver(
     path: Path,
     raw: bytes,
     number: int,
+    header: int,
     table: Any,
     inventory: Inventory,
     standard: Standard,
     longest: int,
 ) -> Waiver:
-    """The waiver of one table. Raises UserError."""
+    """The waiver of one table, the number of whose header's line is given. Raises UserError."""
 
     def wrong(key: str, why: str) -> UserError:
         return UserError(f"{key}: {why}", _line_of(path, raw, number, key))
@@ -251,7 +255,7 @@ def _waiver(
     if stated.aspect not in ASPECTS or Aspect(stated.aspect) not in requirement.aspects:
         able = [a.value for a in requirement.aspects if a in ASPECTS]
         raise wrong("aspect", f"{stated.requirement} has {' and '.join(able) or 'none to waive'}.")
-    if not stated.accepts.strip("*? "):
+    if not re.sub(r"\[!?\]?[^\]]*\]", "", stated.accepts).strip("*? "):
         raise wrong("accepts", f"{stated.accepts!r} accepts any value: name the one that is meant.")
     if _person(stated.owner) == _person(stated.approver):
         raise wrong("approver", f"{stated.approver} is the owner: another person must approve it.")
@@ -266,7 +270,7 @@ def _waiver(
         )
     return Waiver(
         **{name: getattr(stated, name) for name in stated.__struct_fields__},
-        where=Location(path.name, _line_of(path, raw, number, "").line),
+        where=Location(path.name, header),
         names=_hosts(stated.hosts, inventory),
     )
 
@@ -311,7 +315,9 @@ def _other_value(waiver: Waiver, row: Result) -> str:
 
 
 def _person(name: str) -> str:
-    return " ".join(name.split()).casefold()
+    """The name as it is read: characters without a width or of another width make no other one."""
+    shown = [c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf"]
+    return " ".join("".join(shown).split()).casefold()
 
 
 def _record(waiver: Waiver) -> WaiverRecord:
@@ -328,6 +334,13 @@ def _record(waiver: Waiver) -> WaiverRecord:
     )
 
 
+def _headers(raw: bytes) -> Iterator[int]:
+    """The lines on which the waivers begin."""
+    for line, text in enumerate(raw.decode(errors="replace").split("\n"), 1):
+        if _HEADER.match(text):
+            yield line
+
+
 def _line_of(path: Path, raw: bytes, number: int, key: str) -> Location:
     """The line of a key of the waiver of that number, or of its header; -1: of what stands before.
 
@@ -335,7 +348,7 @@ def _line_of(path: Path, raw: bytes, number: int, key: str) -> Location:
     """
     table, header = -1, 0
     for line, text in enumerate(raw.decode(errors="replace").split("\n"), 1):
-        if re.match(r"\s*\[\[\s*waiver\s*\]\]", text):
+        if _HEADER.match(text):
             table += 1
             header = line if table == number else header
         elif table == number and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=", text):
