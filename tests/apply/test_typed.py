@@ -3,17 +3,21 @@
 import json
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from hale.files import provenance
 from hale.model.change import AppendLine, FileEdit, SymlinkChange
+from hale.paths import ROOT
 from hale.plan import plan
 from hale.plan.plan import Step
-from tests.apply.invoke_cli import PATIENCE, Operator
+from tests.apply.invoke_cli import INVOKE, PATIENCE, Operator
 
 pytestmark = pytest.mark.lab
 
@@ -37,6 +41,41 @@ ONLY = (
     "--only=HOSTS-VIP,NAME-HOSTNAME,FW-FIREWALLD,SWAP-OFF,SYS-IP-FORWARD,MOD-BR-NETFILTER,"
     "LIM-MEMLOCK"
 )
+BOARD = "board@example.org"
+
+
+@dataclass
+class SignedSite:
+    """A site that requires signed plans, with its own list of who may approve."""
+
+    inventory: Path
+    key: Path
+
+    @classmethod
+    def made(cls, inventory: Path, folder: Path) -> "SignedSite":
+        """Beside a copy of the inventory, in a folder of its own."""
+        site = cls(folder / "site.ini", folder / "board")
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(site.key)]
+        subprocess.run(command, check=True)
+        site.inventory.write_text(f"{inventory.read_text()}\n[all:vars]\nhale_approvals=signed\n")
+        site.allow(BOARD)
+        return site
+
+    def allow(self, name: str) -> None:
+        """Whose key it is."""
+        public = self.key.with_name("board.pub").read_text()
+        self.inventory.with_name("allowed_signers").write_text(f"{name} {public}")
+
+    def approve(self, saved: Path, *words: str) -> tuple[int, str]:
+        """`invoke approve` of a plan: exit status and output."""
+        done = subprocess.run(
+            [INVOKE, "approve", str(saved), *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
 
 
 def test_ten_faults_at_once_there_and_back(operator: Operator, tmp_path: Path) -> None:
@@ -46,29 +85,42 @@ def test_ten_faults_at_once_there_and_back(operator: Operator, tmp_path: Path) -
         ready.lab[host].run(fault)
     harmed = {h.name: ready.listing(h.name) for h in ready.lab.hosts}
     saved = tmp_path / "fix.json"
-    status, output = operator.type("fix", ONLY, f"--out={saved}")
+    site = SignedSite.made(ready.inventory, tmp_path)
+    status, output = operator.type("fix", ONLY, f"--out={saved}", inventory=site.inventory)
     assert status == 0, output
     assert {h.name: ready.listing(h.name) for h in ready.lab.hosts} == harmed
     digest = plan.load_plan(saved).sha256
     reviewed = saved.with_suffix(".html").read_text()
     assert "Nothing has been changed" in reviewed
     assert digest in reviewed
+    approved = ("fix", "--apply", f"--plan={saved}", "--yes")
+    for deed, reason in unapproved(site, saved):
+        status, output = operator.type(*approved)
+        assert (status, reason in output) == (1, True), f"{deed}: {output}"
+    assert not list(operator.reports.glob("*-fix"))
+    assert site.approve(saved, f"--key={site.key}")[0] == 0
+    status, output = site.approve(saved, "--verify")
+    assert (status, f"approved: signed by {BOARD} " in output) == (0, True), output
+    assert {h.name: ready.listing(h.name) for h in ready.lab.hosts} == harmed
     status, output = operator.type(
-        "fix", "--apply", f"--plan={saved}", f"--sha256={digest}", "--yes",
+        *approved, f"--sha256={digest}",
         "--approved-by=the board", "--ticket=CHG-7", "--window=tonight",
     )  # fmt: skip
     assert status == 0, output
     assert re.search(r"failed or unknown results: \d+ before", output)
     folder = operator.last
-    files = ("plan.json", "journal.jsonl", "change.html", "SHA256SUMS")
+    signed = ("approved-plan.json", "approved-plan.json.sig")
+    files = ("plan.json", "journal.jsonl", "change.html", "SHA256SUMS", *signed)
     assert {p.name for p in folder.iterdir()} == {"before", "after", *files}
     assert all((folder / n).stat().st_mode & 0o77 == 0 for n in files)
     page = (folder / "change.html").read_text()
     assert re.search(
         r'class="verdict">(\d+) changes made on 5 hosts; \d+ results fixed, none', page
     )
-    for text in (digest, "the board", "CHG-7", "tonight", "whose SHA-256 was named for the run"):
+    words = "the board", "CHG-7", "tonight", "whose SHA-256 was named for the run"
+    for text in (digest, f"verified: signed by {BOARD}", *words):
         assert text in page
+    assert site.approve(folder / "approved-plan.json", "--verify")[0] == 0
     # What was reviewed is what was applied: the same differences and commands.
     diffs = re.compile(r'<pre><span class="file">.*?</pre>|<code class="title">.*?</code>')
     assert diffs.findall(reviewed) == diffs.findall(page) != []
@@ -107,6 +159,22 @@ def test_ten_faults_at_once_there_and_back(operator: Operator, tmp_path: Path) -
     assert not ready.red(ready.rows())
     names = {line.split()[0] for line in pristine["k8s-node-01"]}
     assert names == {line.split()[0] for line in ready.listing("k8s-node-01")}
+
+
+def unapproved(site: SignedSite, saved: Path) -> Iterator[tuple[str, str]]:
+    """What makes the plan one that nobody else approved, and why it is refused then."""
+    yield "not signed", "requires a signed plan): the plan is not signed"
+    signed = saved.with_name(f"{saved.name}.sig")
+    raw = saved.read_bytes()
+    assert site.approve(saved, f"--key={site.key}")[0] == 0
+    made = msgspec.structs.replace(plan.load_plan(saved), author="eve")
+    plan.save_plan(plan.with_checksum(made), saved)
+    yield "changed since", "is no signature of this plan"
+    saved.write_bytes(raw)
+    site.allow(f"{provenance.operator()}@example.org")
+    yield "signed by its author", "is the plan's author"
+    site.allow(BOARD)
+    signed.unlink()
 
 
 HOST = "k8s-node-01"
