@@ -12,7 +12,6 @@ from urllib.parse import quote, urlencode
 
 from msgspec import Struct
 
-from hale.model.requirement import Aspect
 from hale.model.results import (
     FAILED_OUTCOMES,
     OverrideRecord,
@@ -202,7 +201,7 @@ def _chapters(
             requirement,
             rows[0].title,
             rows[0].severity,
-            sorted({r.aspect for r in rows}, key=[a.value for a in Aspect].index),
+            sorted({r.aspect for r in rows}, key=matrix.aspect_order),
             any(r.overrides for r in rows),
             [cells.get(hosts[0], []) for hosts in columns],
         )
@@ -220,7 +219,7 @@ def _tally(rows: Iterable[Result]) -> Callable[[str], list[tuple[Verdict, int]]]
 def _rows_of(cause: Cause) -> str:
     """The page's address with the table filtered for the cause's requirement."""
     row = cause.row
-    words = {"verdict": row.verdict.value, "q": f"{row.requirement} {row.aspect}"}
+    words = {"verdict": row.verdict.value, "q": escape_controls(f"{row.requirement} {row.aspect}")}
     return f"#?{urlencode(words)}"
 
 

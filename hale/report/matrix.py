@@ -30,6 +30,12 @@ def severity_order(severity: str) -> int:
     return _SEVERITIES.index(severity) if severity in _SEVERITIES else len(_SEVERITIES)
 
 
+def aspect_order(aspect: str) -> tuple[int, str]:
+    """A key to sort by: as the baseline has them, unknown words last."""
+    known = _ASPECTS.index(aspect) if aspect in _ASPECTS else len(_ASPECTS)
+    return known, aspect
+
+
 def chapter_order(row: Result) -> tuple[bool, int]:
     """A key to sort rows by: the chapters of the baseline, then what goes beyond it."""
     return row.profile == EXTENDED, row.chapter
@@ -47,7 +53,7 @@ def matrix(rows: Sequence[Result]) -> dict[str, dict[str, list[Result]]]:
         found.setdefault(row.requirement, {}).setdefault(row.host, []).append(row)
     for cells in found.values():
         for cell in cells.values():
-            cell.sort(key=lambda r: _ASPECTS.index(r.aspect) if r.aspect in _ASPECTS else 9)
+            cell.sort(key=lambda r: aspect_order(r.aspect))
     return found
 
 

@@ -38,6 +38,7 @@ from hale.report import compare, formats, openreports, sarif, xccdf
 from hale.report.markdown import code
 from hale.report.text import escape_controls
 from tests.reports.conftest import DATA
+from tests.reports.pages import Page
 from tests.reports.test_html import HOSTILE, hostile
 
 Golden = Callable[[str, str], None]
@@ -111,7 +112,7 @@ def unchanged_sample() -> Results:
 
 def test_every_format_is_tested_here() -> None:
     assert set(FILES) == set(formats.FORMATS) - OTHERS
-    assert set(COUNTS) == set(FILES)
+    assert set(COUNTS) == set(formats.FORMATS)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -125,6 +126,19 @@ def test_golden(golden: Golden, name: str) -> None:
 
 def count_csv(text: str) -> Mapping[str, int]:
     return Counter(line["verdict"] for line in csv.DictReader(io.StringIO(text, newline="")))
+
+
+def count_html(text: str) -> Mapping[str, int]:
+    """What the table draws; the tiles at the top of the page have the same."""
+    shown = Counter(row["verdict"] for row in Page(text).rows)
+    tiles = re.findall(r'<span class="tile (\S+)"[^>]*><i>.</i> <b>(\d+)</b>', text)
+    assert {verdict: int(count) for verdict, count in tiles} == shown
+    return shown
+
+
+def count_json(text: str) -> Mapping[str, int]:
+    found = json.loads(text)
+    return Counter(row["verdict"] for row in found["results"])
 
 
 def count_junit(text: str) -> Mapping[str, int]:
@@ -216,6 +230,8 @@ def named(count: Mapping[str, int], outcomes: Mapping[Verdict, str]) -> Mapping[
 
 COUNTS: Mapping[str, Callable[[str], Mapping[str, int]]] = {
     "csv": count_csv,
+    "html": count_html,
+    "json": count_json,
     "junit": count_junit,
     "markdown": count_markdown,
     "openreports": count_openreports,
@@ -258,7 +274,7 @@ def runs(draw: st.DrawFn) -> Results:
     return msgspec.structs.replace(found, run=run, results=rows)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", COUNTS)
 @given(found=runs())
 @settings(
     max_examples=60,

@@ -20,6 +20,7 @@ from hale.model.results import (
 )
 from hale.model.verdict import Verdict
 from hale.report import html
+from hale.report.jinja import code_spans
 from hale.report.verdicts import PRESENTATION
 from tests.reports import factories
 from tests.reports.pages import Markup, Page, ids
@@ -217,6 +218,22 @@ def test_the_pages_counts_are_those_of_the_results(recorded: Results, shown: str
 def test_red_rows_come_first(shown: str) -> None:
     order = [row["verdict"] for row in Page(shown).rows]
     assert order == sorted(order, key=["FAIL", "UNKNOWN", "WAIVED", "PASS", "N-A"].index)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("run `invoke fix` now", ["invoke fix"]),
+        ("`a` and `b`", ["a", "b"]),
+        ("a lone ` of a host", []),
+        ("`a` and a lone `", []),
+        ("", []),
+    ],
+)
+def test_what_stands_in_backticks_is_code(text: str, code: list[str]) -> None:
+    spans = code_spans(text)
+    assert [part for part, is_code in spans if is_code] == code
+    assert "".join(part for part, _ in spans).replace("`", "") == text.replace("`", "")
 
 
 def test_every_cell_of_the_matrix_has_its_sign_and_leads_to_its_row(
