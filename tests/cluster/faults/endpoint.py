@@ -130,6 +130,7 @@ BALANCER_FAULTS = (
             # A reset may be the other host's own.
             REACH: unknown(f"TCP port 6443 of {FIRST} refuses {SECOND}, and a process listens"),
         },
+        soak=True,
     ),
     ClusterFault(
         "haproxy is stopped",

@@ -44,6 +44,7 @@ class Both(TypedDict):
 @dataclass(frozen=True)
 class ClusterFault:
     """One fault. host: whose rows `turns` names without an @. may: rows that may turn as well.
+    soak: never drawn for a run that takes a sample.
 
     undo is done also where inject failed half-way; it must bear that.
     """
@@ -54,6 +55,7 @@ class ClusterFault:
     undo: Steps
     turns: Mapping[str, ExpectedResult] = field(default_factory=dict)
     may: Iterable[str] = ()
+    soak: bool = False
 
     @property
     def how(self) -> str:

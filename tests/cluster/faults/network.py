@@ -20,12 +20,14 @@ FAULTS = (
         SECOND,
         **on(SECOND, on_arrival(f"ip saddr {ADDRESS[FIRST]} tcp dport 2379 drop"), NO_TABLE),
         turns={REACH: fail(f"TCP port 2379 of {SECOND} gives no answer to {FIRST}:")},
+        soak=True,
     ),
     ClusterFault(
         "a firewall in front of a worker drops the kubelet's port for one master",
         NODE,
         **on(NODE, on_arrival(f"ip saddr {ADDRESS[SECOND]} tcp dport 10250 drop"), NO_TABLE),
         turns={REACH: fail(f"TCP port 10250 of {NODE} gives no answer to {SECOND}:")},
+        soak=True,
     ),
     ClusterFault(
         "a firewall in front of a master drops the load balancer's port",
@@ -37,6 +39,7 @@ FAULTS = (
                 f"{OTHER_NODE}:"
             )
         },
+        soak=True,
     ),
     ClusterFault(
         "a firewall in front of a member drops the API server's port",
@@ -46,6 +49,7 @@ FAULTS = (
             REACH: fail(f"TCP port 6443 of {THIRD} gives no answer to {FIRST}, {SECOND}, {NODE} a"),
             **each((FIRST, SECOND), "HA-LB-BACKENDS runtime", fail(f"{THIRD} is down for it")),
         },
+        soak=True,
     ),
     ClusterFault(
         "a node's interface with a smaller MTU",
@@ -54,5 +58,6 @@ FAULTS = (
         turns={
             REACH: fail(f"packets of 1500 bytes do not come back from {OTHER_NODE} to {FIRST},")
         },
+        soak=True,
     ),
 )
