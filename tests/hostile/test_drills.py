@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from hale.drill import components, http_client
+from hale.drill.sampler import BEGIN
 from hale.model.components import DASHBOARD, INGRESS
 from hale.model.drill import FaultKind
 from hale.model.errors import UserError
@@ -142,7 +143,7 @@ def test_a_pattern_of_curls_is_one_request_of_the_client(server: Served, tmp_pat
         period="10",
     )
     running = subprocess.Popen(
-        ["sh", "-c", http_client.BEGIN + script],
+        ["sh", "-c", BEGIN + script],
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
