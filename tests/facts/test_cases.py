@@ -44,7 +44,7 @@ import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -301,6 +301,7 @@ def as_sent(host: Host, files: Sequence[File], probes: Sequence[Probe]) -> dict[
 
 
 @cache  # the hosts of a cluster have the same files, and so have many cases
+@lru_cache(maxsize=1024)  # four of five cases and hosts have lines that another one has had
 def filtered(program: str, lines: bytes) -> bytes:
     """What the host's sed makes of these lines."""
     return subprocess.run(
