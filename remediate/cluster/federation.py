@@ -139,8 +139,10 @@ class Federation(Phase):
 
     def batches(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
         """The parts, one after the other; of a part that is done, nothing."""
+        if self.skip_reason(site):
+            return
         made = _with_manifests(site)
-        if self.skip_reason(site) or _is_foreign(made, observations):
+        if _is_foreign(made, observations):
             return
         if not _has_secrets(site, observations):
             yield Batch((_make_secrets(site),))

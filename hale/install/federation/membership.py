@@ -78,7 +78,11 @@ class _Clusters:
 
     def _begin(self, given: dict[str, str]) -> str:
         return script_with(
-            _HERE / "karmada.sh", namespace=FEDERATION.namespace, name=self.name, **given
+            _HERE / "karmada.sh",
+            namespace=FEDERATION.namespace,
+            memory="/run",
+            name=self.name,
+            **given,
         )
 
 
