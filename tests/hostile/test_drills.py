@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hale.drill import components, http_client
+from hale.drill import components, http_client, sampler
 from hale.model.components import DASHBOARD, INGRESS
 from hale.model.drill import FaultKind
 from hale.model.errors import UserError
@@ -141,7 +141,7 @@ def test_a_pattern_of_curls_is_one_request_of_the_client(server: Served, tmp_pat
         period="10",
     )
     running = subprocess.Popen(
-        ["sh", "-c", http_client.BEGIN + script],
+        ["sh", "-c", sampler.BEGIN + script],
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
