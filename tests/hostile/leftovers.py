@@ -6,20 +6,16 @@ from contextlib import suppress
 from pathlib import Path
 
 MARK = "HALE_HOSTILE_TEST"  # in the environment of all that a module of these tests starts
-LAB = "/hale-lab/"  # control groups of hosts, which the run of the tests takes down itself
 
 
 def processes(text: str) -> dict[int, str]:
-    """The command lines of processes with this text in their environment, by process id.
-
-    Not this process, and none of a lab.
-    """
+    """The command lines of other processes with this text in their environment, by process id."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it ended, or is another user's
             if text.encode() not in (folder / "environ").read_bytes():
                 continue
-            if LAB in (folder / "cgroup").read_text() or int(folder.name) == os.getpid():
+            if int(folder.name) == os.getpid():
                 continue
             words = (folder / "cmdline").read_bytes().decode(errors="backslashreplace")
             found[int(folder.name)] = words.replace("\0", " ").strip()

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hale.drill import components, http_client
-from hale.drill.sampler import BEGIN
+from hale.drill import components, http_client, sampler
 from hale.model.components import DASHBOARD, INGRESS
 from hale.model.drill import FaultKind
 from hale.model.errors import UserError
@@ -143,7 +142,7 @@ def test_a_pattern_of_curls_is_one_request_of_the_client(server: Served, tmp_pat
         period="10",
     )
     running = subprocess.Popen(
-        ["sh", "-c", BEGIN + script],
+        ["sh", "-c", sampler.BEGIN + script],
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
