@@ -28,6 +28,8 @@ _PATTERN = f"{_COMMAND}|kernel[./]hostname|{boot_writes.pattern(STATIC)}"
 _ITS_OWN = re.compile(
     r"hostname[ \t]+[\"']?(\$\(|`)(cat|<)[ \t]*/etc/hostname|hostname[ \t]+(-F|--file)"
 )
+# What follows a variable called hostname in a program of Python.
+_OF_PYTHON = ("in", "not", "is", "and", "or", "if", "else", "for", "import", "as")
 
 
 class Naming(Struct, frozen=True):
@@ -77,7 +79,9 @@ def _literal(name: str) -> str | None:
 
 def _of_hostname(words: Sequence[str]) -> str:
     """The name in `hostname NAME`; empty where it only shows one, or has it from a file."""
-    return words[0] if words and not words[0].startswith(("-", "=", ":")) else ""
+    if not words or words[0].startswith(("-", "=", ":", "!", "+")) or words[0] in _OF_PYTHON:
+        return ""
+    return words[0]
 
 
 def _of_hostnamectl(words: Sequence[str]) -> str:

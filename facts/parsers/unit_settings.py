@@ -30,6 +30,8 @@ USUAL_CONDITIONS = (
     "ConditionPathIsReadWrite=/proc/sys/net/",
     "ConditionCapability=CAP_SYS_MODULE",
 )
+# Of packages' drop-ins: a time program that gives way to another one (disable-with-time-daemon.conf).
+_GIVES_WAY = "ConditionFileIsExecutable=!"
 _DEMANDS_FILE = (
     "ConditionPathExists", "ConditionFileNotEmpty", "AssertPathExists", "AssertFileNotEmpty",
 )  # fmt: skip
@@ -120,7 +122,8 @@ def conditions(read: Sequence[File]) -> list[ConfigLine]:
     """Conditions beyond the usual ones of systemd's own files; `|` ones of these do not count."""
     found: list[ConfigLine] = []
     for file in read:
-        vendors = file.path.startswith(("/usr/lib/", "/lib/")) and not _is_dropin(file)
+        packaged = file.path.startswith(("/usr/lib/", "/lib/"))
+        vendors = packaged and not _is_dropin(file)
         inside = ""
         for number, text, _ in logical(file):
             if text.startswith("["):
@@ -132,6 +135,8 @@ def conditions(read: Sequence[File]) -> list[ConfigLine]:
             source = ConfigLine(file.path, number, text, changed=file.changed)
             if not value:
                 found = []
+            elif packaged and f"{key}={value}".startswith(_GIVES_WAY):
+                continue
             elif not vendors and f"{key}={value}" not in USUAL_CONDITIONS:
                 found.append(source)
     return found
