@@ -30,7 +30,7 @@ USUAL_CONDITIONS = (
     "ConditionPathIsReadWrite=/proc/sys/net/",
     "ConditionCapability=CAP_SYS_MODULE",
 )
-# Of packages' drop-ins: a time program that gives way to another one (disable-with-time-daemon.conf).
+# Of drop-ins of packages: a time program gives way to another (disable-with-time-daemon.conf).
 _GIVES_WAY = "ConditionFileIsExecutable=!"
 _DEMANDS_FILE = (
     "ConditionPathExists", "ConditionFileNotEmpty", "AssertPathExists", "AssertFileNotEmpty",
