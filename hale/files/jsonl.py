@@ -83,8 +83,8 @@ class JsonlWriter(Generic[Entry]):
     def _sync(self, end: int) -> None:
         """Return once the file is on disk up to `end` (bytes). Raises OSError.
 
-        After an fsync that failed nobody knows what is on disk (fsync(2)): all that it was to cover
-        is cut off, and no more is written.
+        After an fsync that failed it is unknown what is on disk (fsync(2)): all that it was to
+        cover is removed, and no more is written.
         """
         with self._syncing:
             if self._failed is not None:
