@@ -1,7 +1,7 @@
 """Two operators type in one checkout, with one reports folder, while one of them has the locks.
 
-Pairs with a drill, which needs a cluster, are in tests/cluster; those of commands that contact no
-host in tests/hostile/test_two_operators.py. `make soak` takes all pairs, other runs one of them.
+Pairs with a drill need a cluster, and are in the table alone; those of commands that contact no
+host are in tests/hostile/test_two_operators.py. `make soak` takes all pairs, other runs one.
 """
 
 import os
