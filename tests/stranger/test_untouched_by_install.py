@@ -2,7 +2,6 @@
 
 import pytest
 
-from lab import stranger as built
 from tests.stranger.stranger_fixture import WITHOUT_LIMITS, Stranger
 
 
@@ -16,16 +15,3 @@ def test_an_install_of_what_is_there_changes_nothing(stranger: Stranger) -> None
     for path in ("/etc/haproxy/haproxy.cfg", "/etc/keepalived/keepalived.conf"):
         assert f"{path} is not as Hale wrote it: left as it is" in done.stdout, output
     assert [act.title for act in stranger.stories()[-1].acts] == [], output
-
-
-@pytest.mark.soak("a minute and a half, and a cluster of its own")
-def test_without_kube_proxy_it_stays_without(stranger: Stranger) -> None:
-    """Another program serves the Services; CoreDNS has another name anyway."""
-    built.delete_kube_proxy(stranger.lab)
-    stranger.spoiled = True
-    with stranger.unchanged():
-        done = stranger.install(*WITHOUT_LIMITS)
-    assert done.returncode in (0, 1), done.stdout[-3000:] + done.stderr[-2000:]
-    objects = stranger.kubectl("-n kube-system get daemonsets,deployments -o name")
-    assert "kube-proxy" not in objects
-    assert "coredns" not in objects
