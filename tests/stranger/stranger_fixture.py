@@ -12,6 +12,10 @@ from lab.machine import Lab
 from tests.cluster.cluster_fixture import ROOT, Built
 from tests.stranger import snapshot
 
+# Rows of the gate that a host without an ordinary user cannot have, and those of root's limits.
+LIMITS = [f"LIM-{of}{item}" for of in ("", "ROOT-") for item in ("NOFILE", "NPROC", "MEMLOCK")]
+WITHOUT_LIMITS = ("--ignore-preflight-errors", ",".join(LIMITS))
+
 
 class Stranger(Built):
     """The lab with that cluster; `spoiled` where a test took it off."""
@@ -42,12 +46,26 @@ class Stranger(Built):
         )
 
     @contextmanager
-    def unchanged(self, but: Sequence[str] = ()) -> Iterator[None]:
-        """Nothing changes inside, but for what begins with one of `but` (`where: what`)."""
+    def unchanged(self, but: Sequence[str] = (), *, moves: bool = False) -> Iterator[None]:
+        """Nothing changes inside, but for what begins with one of `but` (`where: what`).
+
+        moves: whether pods may be made again, so that the second look waits until all run.
+        """
         before = snapshot.take(self.lab)
         yield
-        found = snapshot.changes(before, snapshot.take(self.lab))
-        found = [c for c in found if not f"{c.where}: {c.what}".startswith(tuple(but))]
+        if moves:
+            stranger.settle(self.lab)
+        self.require_unchanged(before, snapshot.take(self.lab), but)
+
+    def require_unchanged(
+        self, before: snapshot.Snapshot, after: snapshot.Snapshot, but: Sequence[str]
+    ) -> None:
+        """Nothing differs but what begins with one of `but`. Raises AssertionError."""
+        found = [
+            change
+            for change in snapshot.changes(before, after)
+            if not f"{change.where}: {change.what}".startswith(tuple(but))
+        ]
         if found:
             self.spoiled = True  # the next test gets one that is as it was
         assert not found, snapshot.shown(found)

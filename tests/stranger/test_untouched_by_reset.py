@@ -1,16 +1,14 @@
 """On a cluster that Hale did not build: a worker is reset without the networks of other programs,
-and joins again, also after a join that was interrupted."""
+and joins again, also after a join that was interrupted; a budget that refuses an eviction stops the
+reset."""
 
 import pytest
 
 from facts.cluster import kubernetes
 from lab import stranger as built
-from tests.stranger.stranger_fixture import Stranger
+from tests.stranger.stranger_fixture import WITHOUT_LIMITS, Stranger
 
 WORKER = built.ROOT_ONLY_HOST
-# Rows of the gate that a host without an ordinary user cannot have, and those of root's limits.
-LIMITS = [f"LIM-{of}{item}" for of in ("", "ROOT-") for item in ("NOFILE", "NPROC", "MEMLOCK")]
-WITHOUT_LIMITS = ("--ignore-preflight-errors", ",".join(LIMITS))
 OTHERS = """
 mkdir -p /var/lib/cni/networks/podman /var/lib/cni/networks/site
 echo orders >/var/lib/cni/networks/podman/10.88.0.2
@@ -29,6 +27,42 @@ find /var/lib/cni /etc/cni/net.d -type f | sort
 ls /sys/class/net | grep -E 'cni|lxc|docker' | sort
 nft list tables | grep site
 """
+
+
+# Programs in containers, but for those of static pods.
+OF_PODS = ("containerd-shim", "coredns", "echo", "pause", "kube-proxy")
+# Objects that a join makes, and that follow a node or its pods.
+FOLLOWING = (
+    *("Pod ", "CertificateSigningRequest ", "ControllerRevision "),
+    *("Secret kube-system/bootstrap-token-", "Secret kube-system/kubeadm-certs"),
+    "ConfigMap kube-public/cluster-info",
+)
+
+
+def _moved(stranger: Stranger, host: str) -> tuple[str, ...]:
+    """What follows the host's leave and return elsewhere: its objects, and on the other hosts the
+    pods that were on it, with their network and volumes."""
+    pods = (
+        *(f"process {name} " for name in OF_PODS),
+        *("interface cni0", "address cni0 ", "route 10.244.", "mount /var/lib/kubelet/pods/"),
+    )
+    return (
+        *(f"cluster: {kind} /{host}" for kind in ("Node", "CSINode")),
+        *(f"cluster: {what}" for what in FOLLOWING),
+        *(f"{h.name}: {what}" for h in stranger.lab.hosts for what in pods),
+    )
+
+
+@pytest.mark.soak("two minutes")
+def test_a_budget_that_refuses_an_eviction_stops_a_reset(stranger: Stranger) -> None:
+    shop = "-n shop get pods -o jsonpath={.items[*].metadata.uid}"
+    before = stranger.kubectl(shop)
+    moved = _moved(stranger, built.VOLUME_HOST)[2:]  # the Node stays as it was
+    with stranger.unchanged(but=moved, moves=True):
+        done = stranger.reset("--hosts", built.VOLUME_HOST)
+    assert stranger.kubectl(shop) == before, done.stdout[-3000:]
+    assert done.returncode == 1, done.stdout[-3000:]
+    assert "shop" in done.stdout + done.stderr
 
 
 @pytest.mark.soak("five minutes")

@@ -1,0 +1,17 @@
+"""On a cluster that Hale did not build: an install changes what its plan names, and no more."""
+
+import pytest
+
+from tests.stranger.stranger_fixture import WITHOUT_LIMITS, Stranger
+
+
+@pytest.mark.soak("a minute and a half")
+def test_an_install_of_what_is_there_changes_nothing(stranger: Stranger) -> None:
+    """All hosts have joined: what differs from Hale's own files is reported, and stays."""
+    with stranger.unchanged():
+        done = stranger.install(*WITHOUT_LIMITS)
+    output = done.stdout[-4000:] + done.stderr[-2000:]
+    assert done.returncode in (0, 1), output
+    for path in ("/etc/haproxy/haproxy.cfg", "/etc/keepalived/keepalived.conf"):
+        assert f"{path} is not as Hale wrote it: left as it is" in done.stdout, output
+    assert [act.title for act in stranger.stories()[-1].acts] == [], output
