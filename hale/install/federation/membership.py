@@ -207,9 +207,11 @@ def _objects(its: _Clusters, member: FederationMember, account: dict[str, list[s
     """The Cluster object and its Secrets, as JSON. Raises UserError."""
     try:
         (own, impersonator), (authority,) = account["token"], account["ca"]
-        assert account["end"] == [""]
-    except (KeyError, ValueError, AssertionError):
-        raise UserError("the member's answer has no tokens: run the command again.") from None
+        complete = account["end"] == [""]
+    except (KeyError, ValueError):
+        complete = False
+    if not complete:
+        raise UserError("the member's answer has no tokens: run the command again.")
     names = {its.name: own, f"{its.name}-impersonator": impersonator}
     space = "karmada-cluster"
     secrets = [
