@@ -15,34 +15,12 @@ from facts.parsers.ip_command import commands
 from hale.model.evidence import ConfigLine, HostView
 
 # Programs that read their files, or write into others than those that they read.
-_READERS = (
-    *("grep", "egrep", "fgrep", "zgrep", "cat", "head", "tail", "cut", "sort", "uniq", "wc", "tr"),
-    *("test", "[", "[[", "diff", "cmp", "md5sum", "sha256sum", "stat", "ls", "file", "less"),
-    *(
-        "getent",
-        "awk",
-        "gawk",
-        "mawk",
-        "logger",
-        "echo",
-        "printf",
-        "read",
-        "readlink",
-        "restorecon",
-    ),
-    *(
-        "source",
-        ".",
-        "inotifywait",
-        "while",
-        "done",
-        "until",
-        "chown",
-        "chmod",
-        "chcon",
-        "hostname",
-    ),
+_NAMES = (
+    "grep egrep fgrep zgrep cat head tail cut sort uniq wc tr test [ [[ diff cmp md5sum "
+    "sha256sum stat ls file less getent awk gawk mawk logger echo printf read readlink "
+    "restorecon source . inotifywait while done until chown chmod chcon hostname"
 )
+_READERS = frozenset(_NAMES.split())
 # Programs that write their last word alone.
 _COPY = ("cp", "install", "rsync", "scp", "ln")
 _IN_PLACE = re.compile(r"-[A-Za-z]*i|--in-place")
