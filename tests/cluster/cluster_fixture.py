@@ -28,7 +28,7 @@ TOKEN = "f00d1e.0123456789abcdef"
 KEY = "5ec2e7" + "0f" * 29
 PLANTED = (TOKEN, TOKEN.partition(".")[2], KEY)
 # Phases of which the lab's inventory asks nothing (test_routed.py does).
-NOT_ASKED_FOR = ("ingress", "dashboard")
+NOT_ASKED_FOR = ("ingress", "dashboard", "federation")
 READS = 3  # how often one process is looked into
 PATIENCE = 1500.0  # seconds for an install on a busy machine
 SETTLES = 300.0  # seconds for a cluster to be whole after the test before

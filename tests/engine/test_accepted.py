@@ -224,11 +224,13 @@ def test_what_accept_refuses_leaves_the_file_as_it_was(
     before = accepted.path_of(site).read_bytes()
     found = results_of(audited)
     renamed = [msgspec.structs.replace(found.results[0], host="other-01")]
+    two_lines = [msgspec.structs.replace(found.results[0], host="x\naccepted")]
     for changes, error in (
         ({"run": msgspec.structs.replace(found.run, state="interrupted")}, "was interrupted"),
         ({"run": msgspec.structs.replace(found.run, kind="drill")}, "is no audit"),
         ({"results": []}, "has no rows"),
-        ({"results": renamed}, "has no other-01"),
+        ({"results": renamed}, "has no 'other-01'"),
+        ({"results": two_lines}, r"has no 'x\\naccepted'"),
     ):
         folder = tmp_path / "odd"
         shutil.rmtree(folder, ignore_errors=True)
