@@ -73,9 +73,11 @@ EXPECTED: dict[Command, dict[Command, Outcome]] = {
 READERS = [Pair(*pair) for pair in itertools.combinations_with_replacement(READ, 2)]
 PAIRS = [Pair(first, second) for first, row in EXPECTED.items() for second in row]
 SYSCTL, BLACKLIST = "/etc/sysctl.d/zz-site.conf", "/etc/modprobe.d/site.conf"
+# What a fix adds, which no command takes back here.
+_ADDED = "/etc/sysctl.d/k8s.conf /etc/modules-load.d/k8s.conf"
 _CLEAN = f"""
 systemctl stop 'hale-try-*'; find /etc/systemd -name '*hale-try*' -delete
-rm -rf {SYSCTL} {BLACKLIST} /var/lib/hale
+rm -rf {SYSCTL} {BLACKLIST} {_ADDED} /var/lib/hale
 mv /root/fstab /etc/fstab; systemctl daemon-reload
 """
 
@@ -114,6 +116,10 @@ class Desk:
     def run(self, script: str) -> str:
         """Run a script on the host; returns what it prints."""
         return self.host.run(script).stdout.decode()
+
+    def configuration(self) -> str:
+        """The digests of the files in /etc."""
+        return self.run("find /etc -xdev -type f -exec sha256sum {} + | sort")
 
     @contextmanager
     def prepared(self, *commands: Command) -> Iterator[None]:

@@ -72,6 +72,7 @@ def require_complete(reports: Path) -> None:
     ],
 )
 def test_the_reports_fill(small: Desk, command: Command, free: int) -> None:
+    before = small.configuration()
     with small.prepared(command):
         with small.holding(command) as running:
             taken = small.reports / "fill"
@@ -95,3 +96,5 @@ def test_the_reports_fill(small: Desk, command: Command, free: int) -> None:
         again = ended(small.start(command))
         assert again.status == ALONE[command], again.output
         assert small.is_done(command)
+    if command in (Command.FIX, Command.UNDO):
+        assert small.configuration() == before, "other tests have this host"
