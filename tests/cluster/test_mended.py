@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -12,9 +11,8 @@ from hale.apply.journal import NAME, Entry, HostFinished, RunHistory, StepDone, 
 from hale.audit.results_file import load_results
 from hale.model.results import Result
 from hale.model.verdict import Verdict
-from hale.polling import wait_until
 from lab.machine import LabHost
-from tests.cluster.cluster_fixture import SETTLES, Built
+from tests.cluster.cluster_fixture import Built
 from tests.cluster.faults.fault import gone
 
 WORKER = "k8s-node-01"
@@ -211,50 +209,6 @@ def test_masters_are_mended_one_at_a_time_and_nobody_notices(
 
     assert serving(broken) == serves, "nothing that serves was restarted"
     check_answers(broken, client, owner)
-
-
-COREDNS = "-n kube-system scale deployment/coredns --replicas"
-CHANGED = MASTERS[1]
-
-
-@pytest.fixture
-def single(cluster: Built) -> Iterator[Built]:
-    """CoreDNS has one replica, which fails a guard, and a master has a line to be corrected."""
-    waivers = cluster.inventory.with_name("waivers.toml")
-    try:
-        cluster.lab[CHANGED].run(f"echo net.ipv4.ip_forward=0 >{SYSCTL}")
-        cluster.kubectl(f"{COREDNS}=1")
-        pods = "-n kube-system get pods -l k8s-app=kube-dns --no-headers"
-        assert not wait_until(lambda: cluster.kubectl(pods).count("\n") != 1, SETTLES, 2.0)
-        yield cluster
-    finally:
-        waivers.unlink(missing_ok=True)
-        cluster.lab[CHANGED].run(f"rm -f {SYSCTL}")
-        cluster.kubectl(f"{COREDNS}=2")
-        cluster.kubectl("-n kube-system rollout status deployment/coredns --timeout=240s")
-
-
-@pytest.mark.soak("a minute; tests/engine has the rule on recorded hosts")
-def test_a_guard_that_a_waiver_accepts_closes_no_gate(single: Built) -> None:
-    fix = ("fix", "--only=SYS-IP-FORWARD", f"--hosts={CHANGED}", "--apply", "--yes")
-    before = states(single)[CHANGED]
-    done = single.invoke(*fix)
-    assert done.returncode == 1, done.stdout + done.stderr
-    end = single.stories()[-1].hosts[CHANGED]
-    assert end.state == "refused"
-    assert "CMP-COREDNS on cluster: FAIL" in end.reason
-    assert states(single)[CHANGED] == before
-    done = single.invoke(
-        "waive", "CMP-COREDNS", "--aspect=runtime", "--hosts=cluster",
-        "--accepts=*ready replicas of CoreDNS: *", "--owner=platform team", "--approver=B. Ito",
-        "--reason=a node is being replaced", "--compensation=on call", "--ticket=CHG-9",
-        f"--expires={datetime.now(UTC).date() + timedelta(days=7)}",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    done = single.invoke(*fix)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert single.stories()[-1].hosts[CHANGED].state == "done"
-    assert b"# commented by Hale" in single.lab[CHANGED].run(f"cat {SYSCTL}").stdout
 
 
 def test_no_master_is_changed_while_a_member_of_etcd_is_away(broken: Built, away: None) -> None:
