@@ -50,7 +50,6 @@ from hale.report.change.model import (
     HostTrial,
     Operation,
     Outcome,
-    Rehearsal,
     Reversal,
     TrialState,
 )
@@ -113,10 +112,6 @@ def build(folder: Path) -> ChangeReport:
         trials=tuple(_trials(history)) if history else (),
         links=(*_undone_page(folder, header), *page.links(folder)),
     )
-
-
-def _rehearsal(folder: Path, made: Plan) -> Rehearsal | None:
-    return rehearsal.find(folder.parent, made, folder.name)
 
 
 def _trials(history: RunHistory) -> Iterator[HostTrial]:

@@ -76,13 +76,16 @@ class _Login:
     ) -> None:
         self.user: str | None = None
         self._process, self._target, self._token, self._stop = process, target, token, stop
-        self._mark = token.encode("ascii")
+        mark = token.encode("ascii")
+        self._user_line = re.compile(rb"%s login (.*)\n" % mark)
+        self._shell_line = re.compile(rb"%s shell (.*)\n" % mark)
+        self._shell_mark = mark + b"\n"
         self._prompt = password_prompt(token).encode("ascii")
         self._password_sent = False
 
     def read_user(self) -> bool:
         """Whether the host has named the user, with the key that is known for it."""
-        line = re.search(rb"%s login (.*)\n" % self._mark, self._process.out)
+        line = self._user_line.search(self._process.out)
         if line is None:
             return False
         if client.host_key_changed(self._process.log()) and not self._target.any_host_key:
@@ -92,13 +95,13 @@ class _Login:
 
     def read_shell(self) -> LoginResult | None:
         """The result once the shell is there on both streams; what they had until then is gone."""
-        process, mark = self._process, self._mark + b"\n"
-        line = re.search(rb"%s shell (.*)\n" % self._mark, process.out)
-        at = process.err.find(mark)
+        process = self._process
+        line = self._shell_line.search(process.out)
+        at = process.err.find(self._shell_mark)
         if line is None or at < 0 or self.user is None:
             return None
         effective_user = line[1].decode("utf-8", "replace")  # before the `del`
-        del process.out[: line.end()], process.err[: at + len(mark)]
+        del process.out[: line.end()], process.err[: at + len(self._shell_mark)]
         return LoginResult(self.user, effective_user, client.host_key(process.log()))
 
     def answer_prompt(self, password: str) -> None:
