@@ -5,20 +5,17 @@ goes on: one line, no file in part, no change without its entry in the journal, 
 remains. With room again, the next runs are not hindered. `make soak` has all cases.
 """
 
-import json
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from hale.apply import journal
-from hale.files import manifest
 from tests.apply.invoke_cli import Operator
 from tests.apply.pairs import Command, Desk, ended
 from tests.apply.test_two_at_once import ALONE, HOST, desk
-from tests.reports.test_full_disk import FULL, fill
+from tests.reports.test_full_disk import FULL, fill, require_complete
 
 ROOM = "16m"
 #: KiB that are free when the journal begins; a tmpfs gives them by 4.
@@ -43,22 +40,6 @@ def small(operator: Operator) -> Iterator[Desk]:
     finally:
         subprocess.run(["umount", str(made.reports)], check=True)
     assert not operator.ready.red(operator.ready.rows(HOST))
-
-
-def require_complete(reports: Path) -> None:
-    """No file is there in part, and a journal has complete lines alone."""
-    for path in reports.rglob("*"):
-        if path.is_dir():
-            continue
-        assert not path.name.startswith("."), path
-        if path.name == manifest.NAME:
-            assert manifest.differences(path.parent, path.read_bytes()) == []
-        elif path.suffix == ".json":
-            assert json.loads(path.read_bytes())
-        elif path.suffix == ".jsonl":
-            assert all(json.loads(line) for line in path.read_text().splitlines())
-        else:
-            assert path.read_text().rstrip().endswith(("</html>", "</testsuites>")), path
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from hale.files import manifest
 from tests.reports import factories
 
-END = {"report.html": "</html>", "junit.xml": "</testsuites>"}
+END = {"report.html": "</html>", "change.html": "</html>", "junit.xml": "</testsuites>"}
 FULL, READ_ONLY = "No space left on device", "Read-only file system"
 
 
@@ -59,7 +59,7 @@ def require_one_line(output: str, start: str, reason: str) -> str:
 
 
 def require_complete(folder: Path) -> None:
-    """No file is there in part."""
+    """No file is there in part, and a journal has complete lines alone."""
     for path in folder.rglob("*"):
         if path.is_dir():
             continue
@@ -68,6 +68,8 @@ def require_complete(folder: Path) -> None:
             assert manifest.differences(path.parent, path.read_bytes()) == []
         elif path.suffix == ".json":
             assert json.loads(path.read_bytes())
+        elif path.suffix == ".jsonl":
+            assert all(json.loads(line) for line in path.read_text().splitlines())
         else:
             assert path.read_text().rstrip().endswith(END[path.name]), path
 
