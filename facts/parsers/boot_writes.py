@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from facts.parsers import boot_commands
+from facts.parsers.blanks import split_words
 from facts.parsers.ip_command import commands
 from hale.model.evidence import ConfigLine, HostView
 
@@ -20,7 +21,7 @@ _NAMES = (
     "sha256sum stat ls file less getent awk gawk mawk logger echo printf read readlink "
     "restorecon source . inotifywait while done until chown chmod chcon hostname"
 )
-_READERS = frozenset(_NAMES.split())
+_READERS = frozenset(split_words(_NAMES))
 # Programs that write their last word alone.
 _COPY = ("cp", "install", "rsync", "scp", "ln")
 _IN_PLACE = re.compile(r"-[A-Za-z]*i|--in-place")
