@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from hale.ssh import ConnectionLost, Session
+from lab.host import LabHost
 from lab.machine import Lab
 
 from .corpus import CASES, FISH, SIMPLE, Case
@@ -47,6 +49,27 @@ def plain(config: Path, shared: Path, user: str, case: Case) -> Result:
     return done.returncode, done.stdout, done.stderr
 
 
+@contextmanager
+def runtime_directory(host: LabHost, user: str) -> Iterator[None]:
+    """Keep /run/user/UID mounted.
+
+    The mount ends with a user's last session, and a login in that moment finds it gone and has no
+    XDG_RUNTIME_DIR (pam_systemd(8)): two logins are then not alike, whoever made them. A service
+    that requires the mount (user-runtime-dir@.service) holds it between the logins of a test.
+    """
+    uid = host.run(f"id -u {user}").stdout.decode().strip()
+    unit = f"hale-holds-{uid}.service"
+    required = f"user-runtime-dir@{uid}.service"
+    host.run(
+        f"systemd-run --quiet --unit {unit} -p Requires={required} -p After={required} "
+        f"sleep infinity && mountpoint -q /run/user/{uid}"
+    )
+    try:
+        yield
+    finally:
+        host.run(f"systemctl stop {unit}")
+
+
 @pytest.fixture(scope="module", params=LOGINS)
 def login(
     request: pytest.FixtureRequest, users: Lab, tmp_path_factory: pytest.TempPathFactory
@@ -55,15 +78,16 @@ def login(
     user, config = request.param, users.ssh_config
     shared = tmp_path_factory.mktemp("shared") / "socket"
     master = ["ssh", "-F", str(config), "-S", str(shared), f"{user}@{HOST}"]
-    subprocess.run([*master, "-fNM"], check=True, stderr=subprocess.DEVNULL)
-    try:
-        with ThreadPoolExecutor(4) as pool:  # sshd's MaxSessions and MaxStartups are ten
-            results = list(pool.map(partial(plain, config, shared, user), LOGINS[user]))
-    finally:
-        subprocess.run([*master, "-O", "exit"], check=True, stderr=subprocess.DEVNULL)
-    session = Session(reach(config, user))
-    yield Login(user, session, results)
-    session.close()
+    with runtime_directory(users[HOST], user):
+        subprocess.run([*master, "-fNM"], check=True, stderr=subprocess.DEVNULL)
+        try:
+            with ThreadPoolExecutor(4) as pool:  # sshd's MaxSessions and MaxStartups are ten
+                results = list(pool.map(partial(plain, config, shared, user), LOGINS[user]))
+        finally:
+            subprocess.run([*master, "-O", "exit"], check=True, stderr=subprocess.DEVNULL)
+        session = Session(reach(config, user))
+        yield Login(user, session, results)
+        session.close()
 
 
 @pytest.mark.parametrize("kind", ["same", "different"])
