@@ -3,8 +3,6 @@
 axe-core (axe.py) must find no serious fault on any of these screens.
 """
 
-import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,22 +17,10 @@ from hale.plan import change_page as plan_page
 from hale.plan import plan
 from hale.report import html
 from hale.report.change import page
-from tests.reports import axe, change_runs, factories
+from tests.reports import axe, change_runs, factories, reading
 from tests.reports.browser import Browser
 
 PAGES = ("audit", "change", "plan")
-#: Width, height, whether it is a telephone, and the scheme.
-SCREENS = {
-    "desk": (1280, 800, False, "light"),
-    "dark": (1280, 800, False, "dark"),
-    "phone": (360, 740, True, "light"),
-}
-OPEN_ALL = "document.querySelectorAll('details').forEach(each => { each.open = true; })"
-# What has the focus, and whether the reader sees that.
-FOCUS = """(() => { const at = document.activeElement; const style = getComputedStyle(at);
-  return [at.tagName, at.name || at.id || at.textContent.trim().slice(0, 40),
-    at.closest('tbody')?.id || '',
-    style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0]; })()"""
 
 
 @pytest.fixture(scope="module")
@@ -87,20 +73,12 @@ def desk(browser: Browser, folder: Path) -> Browser:
     return browser
 
 
-@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("screen", reading.SCREENS)
 @pytest.mark.parametrize("name", PAGES)
 def test_every_screen_can_be_read(
     browser: Browser, folder: Path, axe_core: str, name: str, screen: str
 ) -> None:
-    width, height, mobile, scheme = SCREENS[screen]
-    browser.show(width, height, mobile=mobile, scheme=scheme)
-    browser.open(folder / f"{name}.html", "#?verdict=FAIL")
-    browser.evaluate(OPEN_ALL)
-    assert browser.evaluate("document.documentElement.scrollWidth") <= width
-    paper = browser.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (sum(map(int, re.findall(r"\d+", paper)[:3])) < 200) == (scheme == "dark")
-    browser.evaluate(axe_core)
-    assert browser.evaluate(axe.RUN) == []
+    reading.assert_readable(browser, folder / f"{name}.html", screen, axe_core)
 
 
 def test_axe_finds_a_fault(desk: Browser, axe_core: str) -> None:
@@ -115,9 +93,6 @@ def test_axe_finds_a_fault(desk: Browser, axe_core: str) -> None:
 
 
 def test_a_filter_is_typed(desk: Browser, recorded_once: Results) -> None:
-    for key in "/nofile":
-        desk.press(key)
-    count = "document.getElementById('count').textContent"
     wanted = [
         r
         for r in recorded_once.results
@@ -125,53 +100,23 @@ def test_a_filter_is_typed(desk: Browser, recorded_once: Results) -> None:
     ]
     shown = f"{len(wanted)} of {len(recorded_once.results)} results"
     assert 0 < len(wanted) < len(recorded_once.results)
-    # On a busy machine the page filters after each key.
-    desk.evaluate(
-        f"new Promise(done => {{ const look = () => {count} === '{shown}' && "
-        "location.hash === '#?q=nofile' ? done() : requestAnimationFrame(look); look(); })"
-    )
+    reading.type_filter(desk, "nofile", shown)
 
 
 def test_all_of_it_is_reached_by_keys(desk: Browser) -> None:
     """From the top: links, filters, the heads that sort, and a row, which Enter opens."""
     desk.evaluate("location.hash = '?verdict=FAIL'")
     desk.evaluate("document.querySelectorAll('.matrix').forEach(each => each.remove())")
-    reached, row = [], ""
-    for _ in range(400):
-        desk.press("Tab")
-        tag, name, row, outlined = desk.evaluate(FOCUS)
-        assert outlined, f"{tag} {name} has the focus, and does not show it"
-        reached.append(name)
-        if tag == "BUTTON" and row:
-            break
+    reached = reading.reach_row_by_keys(desk)
     for name in ("verdict", "severity", "host", "chapter", "q", "expand", "clear"):
         assert name in reached, name
-    extra = f"document.getElementById({row!r}).querySelectorAll('.extra').length"
-    assert desk.evaluate(extra) == 0
-    desk.press("Enter")
-    assert desk.evaluate(extra) == 1
-    desk.press(" ")
-    assert desk.evaluate(extra) == 0
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_paper_holds_all_of_it(
     browser: Browser, folder: Path, recorded_once: Results, tmp_path: Path, name: str
 ) -> None:
-    browser.show(1280, 800, scheme="dark")
-    browser.open(folder / f"{name}.html")
-    path = tmp_path / "page.pdf"
-    path.write_bytes(browser.pdf())
-    box = re.search(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", path.read_bytes())
-    assert box
-    assert [round(float(n)) for n in box.groups()] == [842, 595], "A4, landscape"
-    try:
-        printed = subprocess.run(
-            ["pdftotext", "-layout", str(path), "-"], capture_output=True, text=True, check=True
-        ).stdout
-    except FileNotFoundError:
-        pytest.skip("no pdftotext here")
-    words = "".join(printed.split())
+    words = reading.printed(browser, folder / f"{name}.html", tmp_path)
     if name == "audit":
         failed = [r for r in recorded_once.results if r.verdict is Verdict.FAIL]
         texts = [r.requirement for r in failed] + ["Thelast2audits", "Sign-off"]
