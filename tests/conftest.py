@@ -95,17 +95,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """The clusters' tests come first, and each cluster ends with them: beside it a machine has no
     inotify instances for five more hosts (128 is the kernel's default, inotify(7)). So those of
     them that have a lab of their own come before it. Then come the tests that need no hosts, for
-    the other worker to do at the same time (README.md).
+    the other worker to do at the same time (README.md). Of the others on a lab those that one
+    worker takes as a whole come first: the last ones are short, and both workers end together.
 
     Tests on real hosts get the marker `lab`, and one more try.
     """
 
-    def place(item: pytest.Item) -> tuple[bool, str, bool, bool, bool]:
+    def place(item: pytest.Item) -> tuple[bool, str, bool, bool, bool, bool]:
         folder = _folder(item.nodeid)
         on_lab = item.get_closest_marker("lab") is not None
         on_cluster = "cluster" in getattr(item, "fixturenames", ())
         cluster = folder if folder in CLUSTER_FOLDERS else ""
-        return not cluster, cluster, folder in LAB_FOLDERS, on_lab, on_cluster
+        by_one = folder in LAB_FOLDERS
+        return not cluster, cluster, by_one or on_lab, not by_one, on_lab, on_cluster
 
     for item in items:
         if LAB_FIXTURES.intersection(getattr(item, "fixturenames", ())):

@@ -283,6 +283,20 @@ def test_no_lab_stands_beside_the_cluster(suite: Suite) -> None:
     assert faults[0] < apply[1]
 
 
+def test_what_one_worker_takes_as_a_whole_comes_before_other_tests_on_the_lab(suite: Suite) -> None:
+    """The tests that are left for both workers at the end are short."""
+    order = suite.folder / "turns"
+    for group in ("apply", "connection", "engine", "stranger"):
+        (suite.folder / group).mkdir()
+        marker = "" if group == "engine" else "@pytest.mark.lab\n"
+        test = TURN.format(group=group, marker=marker, log=str(order), beside="")
+        (suite.folder / group / f"test_{group}.py").write_text(test)
+    status, output = suite.run("")
+    assert status == 0, output
+    groups = dict.fromkeys(line.split()[0] for line in order.read_text().splitlines())
+    assert list(groups) == ["stranger", "engine", "apply", "connection"]
+
+
 @EVERY_WORKER
 def test_each_group_has_its_time(suite: Suite, options: tuple[str, ...]) -> None:
     other = suite.folder / "other"
