@@ -272,7 +272,8 @@ def _sweep(site: ClusterContext) -> str:
     )
     # After the containers: kube-proxy would make its own again.
     interfaces = scripts.load("remove_interfaces", interfaces=leftovers.INTERFACES)
-    sweep = f"{scripts.load('unmount_pods')}{others}{files}{leftovers.KUBE_IPVS}{interfaces}"
+    own = scripts.load("remove_kubeadm_files", folder=kubeadm.FOLDER)
+    sweep = f"{scripts.load('unmount_pods')}{others}{files}{own}{leftovers.KUBE_IPVS}{interfaces}"
     # With the note, the next cluster's own CA would be taken for that of an interrupted init.
     return f"{kubeadm.preserving(site, sweep)}{kubeadm.END_JOIN}\n{kubeadm.END_INIT}\n"
 

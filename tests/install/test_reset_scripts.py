@@ -57,6 +57,29 @@ def test_files_that_are_kept_survive(tmp_path: Path) -> None:
     assert not key.exists()
 
 
+KUBEADMS = (
+    *("admin.conf", "kubelet.conf", "manifests/etcd.yaml", "pki/ca.key", "pki/etcd/ca.crt"),
+    *("super-admin.conf", "scheduler.conf", "controller-manager.conf", "bootstrap-kubelet.conf"),
+    *("kube-apiserver.yaml.hale-drill", "tmp/kubeadm-backup-etcd/etcd.yaml"),
+)
+
+
+@pytest.mark.parametrize("own", [(), ("policies/audit.yaml", "enc/enc.yaml", "cloud.conf")])
+def test_files_of_the_site_beside_kubeadms_stay(tmp_path: Path, own: tuple[str, ...]) -> None:
+    """A policy, and the keys that encrypt etcd's data, of which there is no copy."""
+    folder = tmp_path / "kubernetes"
+    for name in (*KUBEADMS, *own):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    script = scripts.load("remove_kubeadm_files", folder=str(folder))
+    for _ in range(2):
+        done = run(tmp_path, script)
+        assert (done.returncode, done.stderr) == (0, "")
+        there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+        assert there == set(own)
+        assert folder.exists() == bool(own)
+
+
 DELETE = "find /var/lib/kubelet -xdev -mindepth 1 -delete\n"
 
 
