@@ -249,12 +249,13 @@ def _unbalance(site: ClusterContext) -> str:
 
 
 def restore_files(paths: Iterable[str] = ()) -> str:
-    """A script that restores the files, or removes those that did not exist before Hale.
+    """A script that restores the files, or removes those that did not exist before Hale; those that
+    the site has edited since stay.
 
     paths: where there are none, the files are the script's arguments.
     """
     folder = load_balancer.DROPIN.rpartition("/")[0]
-    return scripts.load("restore_files", *paths, backups=BACKUP_DIR, folder=folder)
+    return scripts.load("restore_files", *paths, backups=BACKUP_DIR, written=WRITTEN, folder=folder)
 
 
 def _sweep(site: ClusterContext) -> str:
