@@ -1,9 +1,10 @@
 """CoreDNS: enough ready replicas on different nodes, and correct answers on every node.
 
-The replicas are the pods labelled k8s-app=kube-dns, as each master's apiserver lists them; masters
-that contradict each other prove nothing. Name
-resolution is tested from every node with one query: the A record of kubernetes.default.svc, sent
-to the DNS server that its kubelet configures for pods, through the same kube-proxy that pods use.
+The replicas are the pods that the Service kube-dns selects, whatever they are called, or those with
+kubeadm's label k8s-app=kube-dns, as each master's apiserver lists them; masters that contradict
+each other prove nothing. Name resolution is tested from every node with one query: the A record of
+kubernetes.default.svc, sent to the DNS server that its kubelet configures for pods, through the
+same kube-proxy that pods use.
 The answer must be the Service's address according to the apiserver.
 
 A CoreDNS that forwards to itself finds its own question come back and ends. So its Corefile is read
@@ -32,10 +33,12 @@ from hale.model.evidence import ClusterView, CommandProbe, ConfigLine, HostView,
 from hale.model.requirement import Case
 from hale.shell import script_with
 
+_SERVICES = "/services/{}?includeObject=None&pretty=false"
+_DNS = "/api/v1/namespaces/kube-system" + _SERVICES.format("kube-dns")
+_LABEL = "k8s-app=kube-dns"
 PATHS = {
-    "pods": "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-dns"
-    "&includeObject=None&pretty=false",
-    "service": "/api/v1/namespaces/default/services/kubernetes?includeObject=None&pretty=false",
+    "pods": "/api/v1/namespaces/kube-system/pods?includeObject=None&pretty=false&labelSelector=",
+    "service": "/api/v1/namespaces/default" + _SERVICES.format("kubernetes"),
 }
 
 CONFIGMAP = "/api/v1/namespaces/kube-system/configmaps/coredns?pretty=false"
@@ -77,10 +80,9 @@ def probes(host: Host, cases: Sequence[Case[CorednsParameters]]) -> tuple[Probe,
 
 def replicas_probe() -> CommandProbe:
     """Requests the replicas and the Service from this master's own apiserver."""
-    requests = "\n".join(
-        f"api {name} '{path}' -H '{local_apiserver.TABLE}'" for name, path in PATHS.items()
-    )
-    return CommandProbe("replicas", f"{local_apiserver.SHELL}\n{requests}", timeout=20, slow=True)
+    file = Path(__file__).with_name("coredns_replicas.sh")
+    requests = script_with(file, **PATHS, dns=_DNS, label=_LABEL, table=local_apiserver.TABLE)
+    return CommandProbe("replicas", f"{local_apiserver.SHELL}\n{requests}", timeout=25, slow=True)
 
 
 def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> CorednsRuntime:

@@ -24,7 +24,8 @@ CONFIG = "--config /dev/stdin"
 _KEPT = "/var/lib/hale/install/kept"
 _GIVEN = "/var/lib/hale/install/given"
 _REMOVED = "/var/lib/hale/install/removed"
-_PKI_FOLDER = "/etc/kubernetes/pki"
+FOLDER = "/etc/kubernetes"
+_PKI_FOLDER = f"{FOLDER}/pki"
 _ETCD_CA = (f"{_PKI_FOLDER}/etcd/ca.crt", f"{_PKI_FOLDER}/etcd/ca.key")
 
 
@@ -271,7 +272,7 @@ def preserving(site: ClusterContext, script: str, pki: Sequence[str] = ()) -> st
 
     pki: files that stay as well if the last of them exists.
     """
-    files = [f for f in site.etcd_files if f.startswith("/etc/kubernetes/")]
+    files = [f for f in site.etcd_files if f.startswith(f"{FOLDER}/")]
     if site.inventory.endpoint.kind == "kube-vip":
         files.append(vip_config.KUBE_VIP)
     if not (files or pki):

@@ -249,12 +249,13 @@ def _unbalance(site: ClusterContext) -> str:
 
 
 def restore_files(paths: Iterable[str] = ()) -> str:
-    """A script that restores the files, or removes those that did not exist before Hale.
+    """A script that restores the files, or removes those that did not exist before Hale; those that
+    the site has edited since stay.
 
     paths: where there are none, the files are the script's arguments.
     """
     folder = load_balancer.DROPIN.rpartition("/")[0]
-    return scripts.load("restore_files", *paths, backups=BACKUP_DIR, folder=folder)
+    return scripts.load("restore_files", *paths, backups=BACKUP_DIR, written=WRITTEN, folder=folder)
 
 
 def _sweep(site: ClusterContext) -> str:
@@ -272,7 +273,8 @@ def _sweep(site: ClusterContext) -> str:
     )
     # After the containers: kube-proxy would make its own again.
     interfaces = scripts.load("remove_interfaces", interfaces=leftovers.INTERFACES)
-    sweep = f"{scripts.load('unmount_pods')}{others}{files}{leftovers.KUBE_IPVS}{interfaces}"
+    own = scripts.load("remove_kubeadm_files", folder=kubeadm.FOLDER)
+    sweep = f"{scripts.load('unmount_pods')}{others}{files}{own}{leftovers.KUBE_IPVS}{interfaces}"
     # With the note, the next cluster's own CA would be taken for that of an interrupted init.
     return f"{kubeadm.preserving(site, sweep)}{kubeadm.END_JOIN}\n{kubeadm.END_INIT}\n"
 

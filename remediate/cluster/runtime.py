@@ -3,15 +3,24 @@
 Sandbox image and registry are the site's, the cgroup driver is the kubelet's. A registry without
 TLS gets a hosts.toml. On a host that may not lower a process's OOM score, containerd is
 configured not to try. Beside a config.toml of the site's own on a host that has joined, a file
-that it imports has what it lacks (containerd_drop_in.py).
+that it imports has what it lacks (containerd_drop_in.py). A containerd that runs by its
+configuration without a CRI plugin is not restarted again: what it lacks is for a person to find.
 
 Sources: containerd's docs/cri/config.md, docs/hosts.md; containerd-config.toml(5).
 """
 
 from collections.abc import Iterable, Iterator
 
-from facts.cluster import containerd_config, file_digests, images, packages, services
+from facts.cluster import (
+    containerd_config,
+    containerd_cri,
+    file_digests,
+    images,
+    packages,
+    services,
+)
 from facts.cluster.containerd_config import Settings
+from facts.cluster.containerd_cri import CriState
 from facts.cluster.packages import Packages
 from hale.install.cluster_context import GROUPS, ClusterContext
 from hale.install.phase import (
@@ -59,14 +68,27 @@ class ContainerRuntime(Phase):
             ),
             containerd_config.SUBJECT: (containerd_config.probe(CONFIG),),
             services.SUBJECT: (services.probe([UNIT]),),
+            containerd_cri.SUBJECT: (containerd_cri.probe(),),
         }
 
     def remaining(self, site: ClusterContext, observations: Observations) -> Problems:
-        """Files that differ, and a containerd that runs with an older configuration."""
+        """Files that differ, and a containerd that runs with an older configuration, or without
+        its CRI plugin."""
         return tuple(
             PhaseProblem(str(what), host.name)
             for host in site.current_hosts
-            for what in _remaining(site, observations, host)
+            for what in (
+                *_remaining(site, observations, host),
+                *_unserved(site, observations, host),
+            )
+        )
+
+    def preflight(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
+        """A containerd without its CRI plugin for which there is nothing more to do."""
+        return tuple(
+            f"{host.name}: {why}"
+            for host in site.current_hosts
+            for why in _unserved(site, observations, host)
         )
 
     def differences(self, site: ClusterContext, observations: Observations) -> Problems:
@@ -134,9 +156,44 @@ def _remaining(
     yield from templates.config_problems(wanted, observations, host.name, units)
 
 
+_NOT_LOADED = (
+    "containerd runs, but its CRI plugin, which the kubelet needs, did not load{why}. Once the "
+    "cause is gone (`journalctl -u containerd` has more of it), restart containerd there, and run "
+    "the command again"
+)
+_WITHOUT_CRI = {
+    CriState.FAILED: _NOT_LOADED,
+    CriState.SKIPPED: _NOT_LOADED,
+    CriState.ABSENT: "containerd runs without its CRI plugin, which the kubelet needs. Take it out "
+    "of `disabled_plugins` (`containerd config dump` shows them), restart containerd there, and "
+    "run the command again",
+}
+
+
+def _without_cri(observations: Observations, host: Host) -> Iterator[str]:
+    """Why the kubelet could not use a containerd that runs; nothing where it can."""
+    found = containerd_cri.read(observations.of(host.name, containerd_cri.SUBJECT))
+    if found is not None and found.state is not CriState.LOADED:
+        yield _WITHOUT_CRI[found.state].format(why=f": {found.why}" if found.why else "")
+
+
+def _unserved(site: ClusterContext, observations: Observations, host: Host) -> Iterator[str]:
+    """The same where Hale's configuration is there, and containerd runs by it."""
+    if not tuple(_remaining(site, observations, host)) and not _is_kept(site, observations, host):
+        yield from _without_cri(observations, host)
+
+
+def _is_kept(site: ClusterContext, observations: Observations, host: Host) -> bool:
+    """Whether the host has joined with a config.toml of the site's own."""
+    return bool(templates.foreign_files(_config(site, observations, host), observations, host.name))
+
+
 def _differences(
     site: ClusterContext, observations: Observations, host: Host
 ) -> Iterator[PhaseProblem]:
+    if _is_kept(site, observations, host):
+        for why in _without_cri(observations, host):
+            yield PhaseProblem(why, host.name)
     if drop_in := _drop_in(site, observations, host):
         yield containerd_drop_in.difference(drop_in, host.name)
     yield from templates.differences(_files(site, observations, host), observations, host.name)

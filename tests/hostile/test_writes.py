@@ -194,7 +194,13 @@ def copy(host: LocalHost, path: str) -> None:
     kept = backups / str(target).lstrip("/")
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text("as before\n")
-    script = scripts.load("restore_files", str(target), backups=str(backups), folder="/nonexistent")
+    script = scripts.load(
+        "restore_files",
+        str(target),
+        backups=str(backups),
+        written="/nonexistent",
+        folder="/nonexistent",
+    )
     step = RunScript("h", "t", script)
     InstallStepExecutor(host.session, Secrets()).execute(step, lambda line: None)
 

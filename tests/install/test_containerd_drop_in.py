@@ -9,9 +9,6 @@ import pytest
 from facts.cluster import containerd_config
 from facts.cluster.containerd_config import Settings
 from hale.install.phase import Observations
-from lab import machine
-from lab.build import cache_root, open_cache
-from lab.mirror import binaries, golang
 from remediate.cluster import containerd_drop_in
 from remediate.cluster.containerd_drop_in import CONFIG, DROP_IN
 from tests.install import factories
@@ -37,25 +34,16 @@ OF_3 = """
 """
 
 
-@pytest.fixture(scope="module")
-def programs() -> Path:
-    """The folder of the lab's containerd 2."""
-    if reason := machine.unavailable():
-        pytest.skip(f"no lab: {reason}")
-    with open_cache(cache_root() / "supply", lambda _: None) as building:
-        return golang.build_module(building, binaries.CONTAINERD)
-
-
 class Site:
     """A site's files, where nothing else reads them."""
 
-    def __init__(self, programs: Path, folder: Path, version: int) -> None:
+    def __init__(self, containerd: Path, folder: Path, version: int) -> None:
         self.config, self.drop_in = folder / "config.toml", folder / "conf.d" / "zz-hale.toml"
         self.drop_in.parent.mkdir()
         self.text = f'version = {version}\nroot = "/data/containerd"\nimports = ["conf.d/*.toml"]\n'
         self.text += OF_2 if version == 2 else OF_3
         self.config.write_text(self.text)
-        self._env = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
+        self._env = os.environ | {"PATH": f"{containerd}:{os.environ['PATH']}"}
 
     def run(self, script: str, **more: str) -> "subprocess.CompletedProcess[str]":
         argv = ["sh", "-c", f"set -eu\n{script}"]
@@ -81,8 +69,8 @@ class Site:
 
 
 @pytest.fixture(params=[2, 3, 4])
-def site(request: pytest.FixtureRequest, programs: Path, tmp_path: Path) -> Site:
-    return Site(programs, tmp_path, request.param)
+def site(request: pytest.FixtureRequest, containerd: Path, tmp_path: Path) -> Site:
+    return Site(containerd, tmp_path, request.param)
 
 
 def test_containerd_has_the_settings_and_the_sites_own(site: Site) -> None:

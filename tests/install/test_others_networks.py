@@ -96,7 +96,7 @@ class Swept:
         kept = script.index("for t in iptables")
         given = script[: script.index("if [ -S /run")]
         body = re.sub(
-            r"(?m)^(rm -rf --one-file-system /etc|find /var/lib/kubelet).*\n", "", script[kept:]
+            r"(?m)^(rm -rf --one-file-system /run|find /var/lib/kubelet).*\n", "", script[kept:]
         )
         assert "/etc/" not in body
         self.run(given + body)

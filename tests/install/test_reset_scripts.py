@@ -13,26 +13,35 @@ from tests.install.script_host import in_a_mount_namespace, needs_root, run
 
 
 def test_files_are_as_before_the_install(tmp_path: Path) -> None:
-    backups, folder = tmp_path / "backups", tmp_path / "drop in"
+    backups, written, folder = tmp_path / "backups", tmp_path / "written", tmp_path / "drop in"
     folder.mkdir()
-    names = ("the site's", "not there before", "ours without a backup")
-    changed, created, ours = (tmp_path / name for name in names)
-    for path in (changed, created, ours):
+    names = ("the site's", "not there before", "ours without a backup", "edited", "edited, new")
+    changed, created, ours, *edited = paths = [tmp_path / name for name in names]
+    for path in paths:
         path.write_text("# written by Hale\n")
+        record = Path(f"{written}{path}")
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(hashlib.sha256(path.read_bytes()).hexdigest() + "\n")
+    Path(f"{written}{ours}").unlink()  # an earlier Hale's
     Path(f"{backups}{tmp_path}").mkdir(parents=True)
-    Path(f"{backups}{changed}").write_text("old\n")
-    Path(f"{backups}{created}.absent").touch()
-    paths = map(str, (changed, created, ours))
-    done = run(
-        tmp_path,
-        scripts.load("restore_files", *paths, backups=str(backups), folder=str(folder)),
-    )
+    for path in (changed, edited[0]):
+        Path(f"{backups}{path}").write_text("old\n")
+    for path in (created, edited[1]):
+        Path(f"{backups}{path}.absent").touch()
+    for path in edited:
+        path.write_text("# written by Hale\nby the site\n")
+    given = {"backups": str(backups), "written": str(written), "folder": str(folder)}
+    done = run(tmp_path, scripts.load("restore_files", *map(str, paths), **given))
     assert (done.returncode, done.stderr) == (0, "")
     assert changed.read_text() == "old\n"
     assert not created.exists()
     assert not ours.exists()
     assert not folder.exists()
-    assert [p for p in backups.rglob("*") if p.is_file()] == []
+    for path in edited:
+        assert path.read_text() == "# written by Hale\nby the site\n"
+    assert re.findall("note: (.*) was edited", done.stdout) == [str(p) for p in edited]
+    kept = {Path(f"{backups}{edited[0]}"), Path(f"{backups}{edited[1]}.absent")}
+    assert {p for p in backups.rglob("*") if p.is_file()} == kept
 
 
 def test_files_that_are_kept_survive(tmp_path: Path) -> None:
@@ -55,6 +64,29 @@ def test_files_that_are_kept_survive(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert there.exists()
     assert not key.exists()
+
+
+KUBEADMS = (
+    *("admin.conf", "kubelet.conf", "manifests/etcd.yaml", "pki/ca.key", "pki/etcd/ca.crt"),
+    *("super-admin.conf", "scheduler.conf", "controller-manager.conf", "bootstrap-kubelet.conf"),
+    *("kube-apiserver.yaml.hale-drill", "tmp/kubeadm-backup-etcd/etcd.yaml"),
+)
+
+
+@pytest.mark.parametrize("own", [(), ("policies/audit.yaml", "enc/enc.yaml", "cloud.conf")])
+def test_files_of_the_site_beside_kubeadms_stay(tmp_path: Path, own: tuple[str, ...]) -> None:
+    """A policy, and the keys that encrypt etcd's data, of which there is no copy."""
+    folder = tmp_path / "kubernetes"
+    for name in (*KUBEADMS, *own):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    script = scripts.load("remove_kubeadm_files", folder=str(folder))
+    for _ in range(2):
+        done = run(tmp_path, script)
+        assert (done.returncode, done.stderr) == (0, "")
+        there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+        assert there == set(own)
+        assert folder.exists() == bool(own)
 
 
 DELETE = "find /var/lib/kubelet -xdev -mindepth 1 -delete\n"

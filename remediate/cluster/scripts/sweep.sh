@@ -44,5 +44,5 @@ find "$cni_state" -xdev ! -type d 2>/dev/null | while read -r f; do
   rm -f -- "$f"
 done
 find "$cni_state" -xdev -depth -type d -empty -delete 2>/dev/null || :
-rm -rf --one-file-system /etc/kubernetes /run/flannel /run/calico /var/lib/calico "$federation"
+rm -rf --one-file-system /run/flannel /run/calico /var/lib/calico "$federation"
 find /var/lib/kubelet -xdev -mindepth 1 -delete 2>/dev/null || :
