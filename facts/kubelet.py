@@ -20,7 +20,7 @@ from facts.parsers import (
     boot_files,
     boot_target,
     kubelet_config,
-    stop_commands,
+    service_commands,
     systemd_units,
     unit_settings,
 )
@@ -164,7 +164,7 @@ def read_persisted(readings: HostView, case: Case[KubeletParameters]) -> Kubelet
     if not faults:
         boot_files.refuse_files(readings, _deciding(readings, unit, runtime))
         for name in filter(None, (unit, runtime)):
-            stop_commands.refuse(readings, name)
+            service_commands.refuse_stops(readings, name)
     return KubeletPersisted(unit, tuple(faults), runtime)
 
 

@@ -36,7 +36,7 @@ from facts.parsers import (
     boot_target,
     conf_dirs,
     haproxy,
-    stop_commands,
+    service_commands,
     sysctl_table,
     systemd_units,
     unit_command,
@@ -245,7 +245,7 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
         present = [file.path for file in used if file.kind == "f" and file.content]
         unit_settings.refuse_conditions(readings, unit, present)
         boot_files.refuse_files(readings, used)
-        stop_commands.refuse(readings, unit)
+        service_commands.refuse_stops(readings, unit)
     return LoadBalancerPersisted(unit, enabled, tuple(dict.fromkeys(faults)), sources, tuple(paths))
 
 

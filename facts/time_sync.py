@@ -26,7 +26,7 @@ from facts.parsers import (
     boot_commands,
     boot_files,
     boot_target,
-    stop_commands,
+    service_commands,
     systemd_units,
     time_sources,
     time_status,
@@ -343,7 +343,7 @@ def read_persisted(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSy
     if not problem:
         aliased = [name for name, target in aliases.items() if target == unit]
         others = [*aliased, *(n.removesuffix(".service") for n in aliased), NAMES[UNITS[unit]]]
-        stop_commands.refuse(readings, unit, others=others, clock=True)
+        service_commands.refuse_stops(readings, unit, others=others, clock=True)
     lines = tuple(replace(line, wins=True) for line in configured.lines)
     return TimeSyncPersisted(enabled, UNITS[unit], problem, states, sources=lines)
 

@@ -33,7 +33,7 @@ from facts.parsers import (
     boot_commands,
     boot_files,
     boot_target,
-    stop_commands,
+    service_commands,
     systemd_units,
     unit_command,
     unit_settings,
@@ -243,7 +243,7 @@ def _refuse_losses(
     present = [file.path for file in used if file.kind == "f" and file.content]
     unit_settings.refuse_conditions(its, unit, present)
     boot_files.refuse_files(its, used)
-    stop_commands.refuse(its, unit)
+    service_commands.refuse_stops(its, unit)
 
 
 def _unfit(its: HostView, instance: Instance) -> list[str]:

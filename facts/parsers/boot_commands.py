@@ -43,7 +43,7 @@ from hale.shell import arguments, load_script
 NAME = "boot_commands"
 # The lines that are read, for all subjects together: a host looks for them once.
 _PROGRAMS = (
-    "swapon|ip|ifconfig|ifup|ifdown|hostname|hostnamectl|firewalld|nft"
+    "swapon|ip|ifconfig|ifup|ifdown|hostname|hostnamectl|firewalld|nft|ufw|netfilter-persistent"
     "|ip6?tables(-nft|-legacy)?(-restore|-apply)?"
 )
 _COPIES = "cp|mv|ln|install|rsync|tar"
@@ -51,7 +51,7 @@ _EDITORS = f"tee|sed|perl|rm|dd|truncate|patch|ed|ex|{_COPIES}"
 _BEFORE, _END = "(^|[^A-Za-z0-9_.-])", "([^A-Za-z0-9_.-]|$)"
 LINES = (
     f"{_BEFORE}({_PROGRAMS})([^A-Za-z0-9_-]|$)"
-    "|systemctl[[:blank:]].*(start|isolate|--now|stop|disable|mask|kill)"
+    "|systemctl[[:blank:]].*(start|isolate|enable|stop|disable|mask|kill|--now)"
     f"|{_BEFORE}(service|invoke-rc[.]d|update-rc[.]d|chkconfig|timedatectl|pkill|killall)[[:blank:]]"
     "|[A-Za-z0-9_]=[\"']?[0-9a-fA-F]*[.:]"
     "|/etc/host(s|name)([^A-Za-z0-9_./-]|$)|kernel[./]hostname"
@@ -66,6 +66,7 @@ _SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
 NAMES = load_script(Path(__file__).with_name("script_names.sh"))
 _LINE = re.compile(r"(/[^:]*):(\d+):(.*)", re.ASCII)
 _EXEC = re.compile(r"[ \t]*Exec(?:Condition|StartPre|Start|StartPost)[ \t]*=[-@:+!]*(.*)")
+_EXEC_STOP = re.compile(r"[ \t]*ExecStop(?:Post)?[ \t]*=[-@:+!]*(.*)")
 _KEY = re.compile(r"[ \t]*[A-Z][A-Za-z]*[ \t]*=")
 _ASSIGNED = re.compile(r"""(?:^|[\s;"'])(?:export\s+)?([A-Za-z_]\w*)=["']?([^\s"';]+)""", re.ASCII)
 _ENVIRONMENT = re.compile(r"[ \t]*Environment[ \t]*=")
@@ -106,9 +107,10 @@ def probes(cases: Iterable[Case[Any]]) -> tuple[Probe, ...]:
     return (probe(), FileProbe(*cloud_init.FILES))
 
 
-def commands(readings: HostView, pattern: str) -> Iterator[BootCommand]:
+def commands(readings: HostView, pattern: str, *, stopping: bool = False) -> Iterator[BootCommand]:
     """The lines that match the pattern, now one of Python. The probes must have cloud_init.FILES.
 
+    stopping: also what units run as they stop, which a reboot does before the boot.
     Raises Unreadable.
     """
     read = _read(readings.output(NAME).text)
@@ -121,6 +123,8 @@ def commands(readings: HostView, pattern: str) -> Iterator[BootCommand]:
     for path, number, text, command, unit in read:
         if path.startswith(cloud_init.SCRIPTS) and not scripts:
             continue
+        if stopping and unit and (stops := _EXEC_STOP.match(text)):
+            command = stops[1]
         if command and re.search(pattern, command, re.ASCII):
             source = ConfigLine(path, number, text.strip(BLANKS))
             certain = unit or path.startswith((*_CRONTABS, *_INTERFACES))

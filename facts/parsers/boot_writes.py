@@ -1,5 +1,7 @@
 """Commands that a boot runs and that may write a file which another subject reads. Not a subject.
 
+Those that units run as they stop count too: a reboot comes to them before the boot.
+
 A command that names the file counts, unless it is known to read alone; in a package's own script
 (below /usr), only one that is known to write. So does one that copies or unpacks into its folder.
 Text that is written out counts where it has a word that matters to the reader, or replaces a line
@@ -94,7 +96,7 @@ def writes(readings: HostView, target: str, interest: Interest) -> Iterator[Conf
 
     Raises Unreadable.
     """
-    for command in boot_commands.commands(readings, pattern(target) + _FOLDER):
+    for command in boot_commands.commands(readings, pattern(target) + _FOLDER, stopping=True):
         if _writes(command, target, interest):
             yield command.source
 

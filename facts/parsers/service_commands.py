@@ -1,6 +1,6 @@
-"""Commands of a boot that stop, disable or mask a service which a boot starts. Not a subject.
+"""Commands of a boot that stop, disable or mask a service, or that start one. Not a subject.
 
-What the same file starts again does not count.
+What the same file starts again does not count as stopped.
 
 Sources: systemctl(1), "Unit Commands" and "Unit File Commands"; service(8); invoke-rc.d(8);
 update-rc.d(8); chkconfig(8); timedatectl(1), set-ntp; pkill(1), killall(1).
@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from facts.parsers import boot_commands
 from facts.parsers.ip_command import commands, program_at
-from hale.model.evidence import HostView, Unreadable
+from hale.model.evidence import ConfigLine, HostView, Unreadable
 
 _PROGRAMS = (
     "systemctl", "service", "invoke-rc.d", "update-rc.d", "chkconfig", "timedatectl", "pkill",
@@ -23,7 +23,7 @@ _STARTS = ("start", "restart", "reload-or-restart", "try-restart", "enable", "re
 _NO = ("false", "no", "0", "off")
 
 
-def refuse(
+def refuse_stops(
     readings: HostView, unit: str, *, others: Collection[str] = (), clock: bool = False
 ) -> None:
     """Raises Unreadable where a command of a boot may stop the unit after it has started.
@@ -45,6 +45,18 @@ def refuse(
                 raise Unreadable(
                     f"{command.source} may stop {unit} after a boot ({command.source.text[:120]})"
                 )
+
+
+def starting(readings: HostView, unit: str, *others: str) -> Iterator[ConfigLine]:
+    """The lines that start the unit, or enable it, outside of its own files. Raises Unreadable."""
+    names = {unit, unit.removesuffix(".service"), *others}
+    for command in boot_commands.commands(readings, PATTERN):
+        if command.source.path.endswith(f"/{unit}"):
+            continue
+        if any(
+            starts and names & {*named} for starts, named in _changes(command.text, False, unit)
+        ):
+            yield command.source
 
 
 def _changes(text: str, clock: bool, unit: str) -> Iterator[tuple[bool, Sequence[str]]]:
