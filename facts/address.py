@@ -5,10 +5,11 @@ only where its manager can have put it: on a master, unless the endpoint is exte
 one master has it is another requirement (HA-VIP-OWNER); a worker must never have it.
 
 At boot: only the host's own network configuration counts, and neither it nor a command that a boot
-runs (facts/parsers/boot_commands.py) may set the VIP. An address from DHCP does not count: the next
-lease cannot be read from the host, so the case FAILs and the manual step explains why. A site whose
-DHCP server reserves the addresses keeps evidence of that beside the report, because Hale cannot
-verify it on the host.
+runs (facts/parsers/boot_commands.py) may set the VIP; nor, on a host that is no master, a
+keepalived that starts at boot, or kube-vip's manifest. An address from DHCP does not count: the
+next lease cannot be read from the host, so the case FAILs and the manual step explains why. A site
+whose DHCP server reserves the addresses keeps evidence of that beside the report, because Hale
+cannot verify it on the host.
 
 Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; facts/parsers/boot_network.py.
 """
@@ -25,11 +26,16 @@ from facts.parsers import (
     boot_commands,
     boot_files,
     boot_network,
+    boot_target,
     cloud_init,
     ip_command,
+    systemd_units,
+    unit_command,
+    unit_settings,
+    vip_config,
 )
 from facts.parsers.blanks import split_words
-from hale.inventory.ini import Host
+from hale.inventory.ini import Host, Inventory
 from hale.model.evidence import (
     CommandProbe,
     ConfigLine,
@@ -46,6 +52,15 @@ from hale.shell import arguments, load_script
 # Commands that may set an address, or take one away.
 COMMANDS = "(^|[^A-Za-z0-9_.-])(ip|ifconfig|ifup|ifdown)[ \t]"
 USELESS = ("dadfailed", "tentative")
+# What starts a manager of the VIP on a host that is no master.
+_MANAGERS = (
+    *unit_command.patterns(vip_config.SERVICE),
+    *unit_settings.condition_patterns(vip_config.SERVICE),
+    *systemd_units.existence(vip_config.SERVICE),
+    *boot_target.FILES,
+    *vip_config.FILES,
+    *vip_config.KUBE_VIP_FILES,
+)
 
 
 class AddressParameters(Struct, frozen=True):
@@ -112,6 +127,8 @@ def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe,
             boot_files.PROBE,
             boot_commands.probe(),
         ]
+        if not _may_hold_vip(host, cases[0].inventory):
+            wanted.append(FileProbe(*_MANAGERS))
     planned = _address(host)
     if "runtime" in aspects and planned:
         wanted.append(CommandProbe("ip", _script(planned, cases[0].inventory.endpoint.vip)))
@@ -139,14 +156,13 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
         vip_on = on[f"of any {endpoint.vip}"]
     except KeyError:
         raise Unreadable("ip: its answer is truncated") from None
-    masters = [host.name for host in case.inventory.masters]
     return AddressRuntime(
         planned,
         endpoint.vip,
         tuple(up),
         tuple(name for name in every if name not in up),
         tuple(vip_on),
-        case.host_name in masters and endpoint.kind != "external",
+        bool(case.host and _may_hold_vip(case.host, case.inventory)),
     )
 
 
@@ -161,6 +177,8 @@ def read_persisted(readings: HostView, case: Case[AddressParameters]) -> Address
     vip_setters = tuple(s.source for s in active if s.address == vip)
     try:
         vip_setters += tuple(_by_command(readings, vip))
+        if case.host and not _may_hold_vip(case.host, case.inventory):
+            vip_setters += tuple(_by_manager(readings, vip))
     except Unreadable:
         if setters and not vip_setters:
             raise
@@ -184,6 +202,26 @@ def _by_command(readings: HostView, vip: str) -> Iterator[ConfigLine]:
                 yield command.source
             elif added.startswith("$") and command.certain:
                 raise Unreadable(f"{command.source}: whether {added} is the VIP is unknown")
+
+
+def _may_hold_vip(host: Host, inventory: Inventory) -> bool:
+    return host.is_master and inventory.endpoint.kind != "external"
+
+
+def _by_manager(readings: HostView, vip: str) -> Iterator[ConfigLine]:
+    """The file by which a manager of the VIP puts it on this host once it starts at boot.
+
+    Raises Unreadable where that is unknown.
+    """
+    if not vip_config.kube_vip(readings, vip):
+        yield ConfigLine(vip_config.KUBE_VIP, 0, "kube-vip, which the kubelet starts")
+    unit = vip_config.SERVICE
+    if boot_target.boot_problems(readings, unit):
+        return
+    instance = vip_config.keepalived(readings, unit, vip)
+    if not isinstance(instance, str):
+        unit_settings.refuse_conditions(readings, unit)
+        yield ConfigLine(instance.file, 0, f"{unit}, which starts at boot")
 
 
 def _refuse_removals(readings: HostView, planned: str, cards: Collection[str]) -> None:

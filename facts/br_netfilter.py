@@ -17,8 +17,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.parsers import (
+    boot_commands,
     boot_files,
     boot_loader,
+    boot_writes,
     conf_dirs,
     sysctl_writers,
     systemd_units,
@@ -41,6 +43,9 @@ from hale.model.requirement import Case
 
 NAMED = conf_dirs.patterns("modules-load.d")
 RULES = conf_dirs.patterns("modprobe.d")
+# Their folders that a site writes into.
+LOADED_FROM = ("/etc/modules-load.d/", "/usr/lib/modules-load.d/")
+RULES_OF_SITE = "/etc/modprobe.d/"
 # Debian's list; read at boot only through its link in modules-load.d.
 OLD_FILE = "/etc/modules"
 SERVICE = "systemd-modules-load.service"
@@ -148,6 +153,7 @@ def probes(host: Host, cases: Sequence[Case[BrNetfilterParameters]]) -> tuple[Pr
             *unit_settings.patterns(SERVICE),
         ),
         boot_files.PROBE,
+        *boot_commands.probes(cases),
         # What a boot runs later, and whether it names the module.
         sysctl_writers.probe([_either(module) for module in modules], plain=False),
         # The modules built into this kernel; without that file they are unknown.
@@ -234,6 +240,8 @@ def read_persisted(readings: HostView, case: Case[BrNetfilterParameters]) -> BrN
     blocking = [*_not_started(readings), *lines, *_blocking_arguments(boots, module, needs)]
     try:
         blocking += _unloading(readings, module)
+        if named and not blocking:
+            _refuse_writes(readings, module, [replace(line, wins=True) for line in named])
     except Unreadable:
         if named and not blocking:
             raise
@@ -304,6 +312,15 @@ def _unloading(readings: HostView, module: str) -> Iterator[ConfigLine]:
     for source in sysctl_writers.lines(readings):
         if unload.search(source.text):
             yield replace(source, note="unloads it again")
+
+
+def _refuse_writes(readings: HostView, module: str, named: Sequence[ConfigLine]) -> None:
+    """Raises Unreadable where a command of a boot may write the files that load it, or a rule."""
+    words = [module.replace("_", "-"), _plain(module), *(line.text.lower() for line in named)]
+    found = readings.files(*NAMED)
+    old = [OLD_FILE] if any(conf_dirs.leads_to(f) == OLD_FILE for f in found) else []
+    targets = (*LOADED_FROM, *old, RULES_OF_SITE)
+    boot_writes.refuse(readings, targets, boot_writes.Interest(words, named))
 
 
 def _blocking(files: Sequence[File], module: str, needs: Sequence[str]) -> list[ConfigLine]:

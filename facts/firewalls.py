@@ -21,6 +21,7 @@ Protocols"; the kernel's net/netfilter/x_tables.c (/proc/net/ip_tables_names).
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -260,12 +261,28 @@ def read_persisted(readings: HostView, case: Case[FirewallsParameters]) -> Firew
     }
     fact = readers[case.parameters.make](readings, case)
     make = case.parameters.make
-    if make != "ufw" and not fact.drops:
-        for line in firewall_commands.loading(readings, make, PACKAGED):
+    if not fact.drops:
+        lines = chain(
+            firewall_commands.loading(readings, make, PACKAGED) if make != "ufw" else (),
+            firewall_commands.starting(readings, _startable(readings, make)),
+        )
+        for line in lines:
             raise Unreadable(
                 f"{line} may load rules after a boot that are not read here: {line.text[:160]}"
             )
     return fact
+
+
+def _startable(readings: HostView, make: Make) -> list[str]:
+    """The services with rules of this make that a boot does not start by itself."""
+    units = {"ufw": (UFW,), "nftables": (NFT,), "iptables": tuple(RESTORED)}[make]
+    return [
+        unit
+        for unit in units
+        if unit in systemd_units.in_force(readings, unit)
+        and not systemd_units.mask(readings, unit)
+        and (make == "ufw" or boot_target.boot_problems(readings, unit))
+    ]
 
 
 def _ufw(readings: HostView, case: Case[FirewallsParameters]) -> FirewallsPersisted:

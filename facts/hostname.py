@@ -189,7 +189,7 @@ def _later(readings: HostView, planned: str, right: bool) -> list[tuple[str, Con
     namings = [parameter] if parameter else []
     try:
         namings += name_commands.by_command(readings)
-        writes = list(boot_writes.writes(readings, STATIC, ()))
+        writes = list(boot_writes.writes(readings, STATIC, boot_writes.Interest(())))
     except Unreadable:
         if right and not namings:
             raise

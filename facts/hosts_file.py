@@ -191,8 +191,7 @@ def read_persisted(readings: HostView, case: Case[HostsFileParameters]) -> Hosts
     if fact.right and not (fact.rewritten or fact.lost):
         endpoint = case.inventory.endpoint
         words = (endpoint.vip, *map(lowered, endpoint.names))
-        for line in boot_writes.writes(readings, HOSTS, words):
-            raise Unreadable(boot_writes.sentence(line, HOSTS))
+        boot_writes.refuse(readings, (HOSTS,), boot_writes.Interest(words))
     return fact
 
 

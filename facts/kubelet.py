@@ -15,7 +15,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.parsers import boot_files, boot_target, kubelet_config, systemd_units, unit_settings
+from facts.parsers import (
+    boot_commands,
+    boot_files,
+    boot_target,
+    kubelet_config,
+    service_commands,
+    systemd_units,
+    unit_settings,
+)
 from facts.parsers.blanks import BLANKS
 from facts.parsers.probe_prelude import PRELUDE
 from hale.inventory.ini import Host
@@ -102,6 +110,7 @@ def probes(host: Host, cases: Sequence[Case[KubeletParameters]]) -> tuple[Probe,
             *unit_settings.patterns(unit),
         ),
         boot_files.PROBE,
+        *boot_commands.probes(cases),
         CommandProbe("healthz", _script(unit), timeout=15, slow=True),
     )
 
@@ -154,6 +163,8 @@ def read_persisted(readings: HostView, case: Case[KubeletParameters]) -> Kubelet
         faults = _not_run(readings, runtime)
     if not faults:
         boot_files.refuse_files(readings, _deciding(readings, unit, runtime))
+        for name in filter(None, (unit, runtime)):
+            service_commands.refuse_stops(readings, name)
     return KubeletPersisted(unit, tuple(faults), runtime)
 
 

@@ -26,7 +26,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts import sysctl
-from facts.parsers import boot_files, conf_dirs, pam
+from facts.parsers import boot_commands, boot_files, boot_writes, conf_dirs, pam
 from facts.parsers.blanks import is_decimal, split_words
 from facts.parsers.limits_conf import LimitsEntry, Rank, User, entries, identity, rank_of
 from facts.parsers.login_limits import (
@@ -194,6 +194,7 @@ def probes(host: Host, cases: Sequence[Case[LimitsParameters]]) -> tuple[Probe, 
             *pam.SSHD_START,
         ),
         boot_files.PROBE,
+        *boot_commands.probes(cases),
         CommandProbe("library", _LIBRARY),
         *(
             CommandProbe(f"identity_{who}", variables(user=name) + _USER + _IDENTITY)
@@ -285,6 +286,9 @@ def read_persisted(readings: HostView, case: Case[LimitsParameters]) -> LimitsPe
         if user:
             own = _decided(readings, read, parameters, user)
             found = min(found, own, key=lambda p: min(_or_less(p.soft), _or_less(p.hard)))
+    enough = min(_or_less(found.soft), _or_less(found.hard)) >= parameters.wanted
+    if case.aspect is Aspect.PERSISTED and enough and not lost:
+        _refuse_writes(readings, found)
     return replace(
         _unlimited_files(readings, found),
         lost="; ".join(part for part in (found.lost, lost) if part),
@@ -293,6 +297,14 @@ def read_persisted(readings: HostView, case: Case[LimitsParameters]) -> LimitsPe
         stack=lost,
         refused=_refused(readings, parameters.item, parameters.wanted),
     )
+
+
+def _refuse_writes(readings: HostView, found: LimitsPersisted) -> None:
+    """Raises Unreadable where a command of a boot may write the files of pam_limits."""
+    winners = [source for source in found.sources if source.wins]
+    words = [found.item, *(source.text.lower() for source in winners)]
+    targets = (MAIN, FOLDER.removesuffix("*.conf"))
+    boot_writes.refuse(readings, targets, boot_writes.Interest(words, winners))
 
 
 def _lines(

@@ -31,10 +31,12 @@ from msgspec import Struct
 
 from facts import sysctl
 from facts.parsers import (
+    boot_commands,
     boot_files,
     boot_target,
     conf_dirs,
     haproxy,
+    service_commands,
     sysctl_table,
     systemd_units,
     unit_command,
@@ -121,6 +123,7 @@ def probes(host: Host, cases: Sequence[Case[LoadBalancerParameters]]) -> tuple[P
             *boot_target.FILES,
         ),
         boot_files.PROBE,
+        *boot_commands.probes(cases),
         CommandProbe("socket", _script(unit)),
         CommandProbe("names", arguments(*names) + _NAMES, timeout=20, slow=True),
     )
@@ -242,6 +245,7 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
         present = [file.path for file in used if file.kind == "f" and file.content]
         unit_settings.refuse_conditions(readings, unit, present)
         boot_files.refuse_files(readings, used)
+        service_commands.refuse_stops(readings, unit)
     return LoadBalancerPersisted(unit, enabled, tuple(dict.fromkeys(faults)), sources, tuple(paths))
 
 

@@ -27,6 +27,7 @@ from msgspec.structs import replace
 from facts.parsers import (
     boot_commands,
     boot_files,
+    boot_writes,
     cloud_init,
     conf_dirs,
     kernel_cmdline,
@@ -284,6 +285,10 @@ def read_persisted(readings: HostView, case: Case[SwapParameters]) -> SwapPersis
         lost := boot_files.losses(readings, [fstab] if fstab else [])
     ):
         raise Unreadable(f"{boot_files.sentence(lost)}; whether it has swap then is unknown")
+    if not any(t.enables for t in found):
+        interest = boot_writes.Interest(("swap",), removals=False)
+        for line in boot_writes.writes(readings, FSTAB, interest):
+            raise Unreadable(boot_writes.sentence(line, FSTAB))
     return SwapPersisted(
         tuple(trigger for trigger in found if trigger.enables),
         tuple(trigger for trigger in found if not trigger.enables),

@@ -23,7 +23,15 @@ from weakref import WeakKeyDictionary
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_files, boot_loader, conf_dirs, sysctl_writers, unit_settings
+from facts.parsers import (
+    boot_commands,
+    boot_files,
+    boot_loader,
+    boot_writes,
+    conf_dirs,
+    sysctl_writers,
+    unit_settings,
+)
 from facts.parsers.blanks import BLANKS
 from facts.parsers.sysctl_table import (
     ROOT,
@@ -56,6 +64,9 @@ PATTERNS = conf_dirs.patterns("sysctl.d")
 MOST_FILES_KEY, MOST_FILES_DEFAULT = "fs.nr_open", 1 << 20
 # systemd raises it to the most that fits, unless built otherwise as in Debian (src/core/main.c).
 MOST_FILES_RAISED = 1_000_000_000
+# Those of them that a boot does not empty.
+FOLDERS = tuple(f"{parent}/sysctl.d/" for parent in ("/etc", "/usr/local/lib", "/usr/lib"))
+_WRITTEN_OUT = re.compile(r"<<|\becho\b|\bprintf\b", re.ASCII)
 # Read at boot only where a link in sysctl.d leads to it, as on Debian 12 and Red Hat 8 and 9.
 OLD_FILE = "/etc/sysctl.conf"
 SERVICE = "systemd-sysctl.service"
@@ -197,6 +208,7 @@ def probes(host: Host, cases: Sequence[Case[SysctlParameters]]) -> tuple[Probe, 
         ),
         VERSION,
         boot_files.PROBE,
+        *boot_commands.probes(cases),
         CommandProbe("leads", arguments(*leads) + _LEADS),
         sysctl_writers.probe(written),
     )
@@ -275,6 +287,8 @@ def read_persisted(readings: HostView, case: Case[SysctlParameters]) -> SysctlPe
     )
     try:
         stays = replace(stays, later=tuple(dict.fromkeys(_later(readings, parameters))))
+        if not stays.later:
+            _refuse_writes(readings, parameters, stays.sources)
     except Unreadable:
         if parameters.met_by(stays.value) and not stays.exceptions:
             raise
@@ -335,6 +349,26 @@ def _later(readings: HostView, parameters: SysctlParameters) -> Iterator[ConfigL
             raise Unreadable(f"{lines[0]} has {lines[0].text}, and systemd's version is unknown")
         if min(versions) >= sysctl_writers.NETWORKD_SINCE:
             yield from lines
+
+
+def _refuse_writes(
+    readings: HostView, parameters: SysctlParameters, sources: Sequence[ConfigLine]
+) -> None:
+    """Raises Unreadable where a command of a boot may write a file of sysctl.d.
+
+    Text that a script writes out has been judged by its lines, which `_later` has found.
+    """
+    names = [normalized(key) for key in (parameters.key, *parameters.same_as)]
+    winners = [source for source in sources if source.wins]
+    words = [*names, *map(dotted, names), *(line.text.lower() for line in winners)]
+    interest = boot_writes.Interest(words, winners, lines_known=True)
+    files = readings.files(*PATTERNS)
+    old = [OLD_FILE] if any(conf_dirs.leads_to(f) == OLD_FILE for f in files) else []
+    named = {write.source.path for write in sysctl_writers.writes(readings, names)}
+    for target in (*FOLDERS, *old):
+        for line in boot_writes.writes(readings, target, interest):
+            if not (line.path in named and _WRITTEN_OUT.search(line.text)):
+                raise Unreadable(boot_writes.sentence(line, target))
 
 
 def _versions(readings: HostView) -> list[int]:

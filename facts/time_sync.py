@@ -23,8 +23,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from facts.parsers import (
+    boot_commands,
     boot_files,
     boot_target,
+    service_commands,
     systemd_units,
     time_sources,
     time_status,
@@ -169,6 +171,7 @@ def probes(host: Host, cases: Sequence[Case[TimeSyncParameters]]) -> tuple[Probe
             *time_sources.PATTERNS,
         ),
         boot_files.PROBE,
+        *boot_commands.probes(cases),
         CommandProbe("state", _script(), timeout=20),
     )
 
@@ -337,6 +340,10 @@ def read_persisted(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSy
         if configured.unread:
             raise Unreadable(f"{unit} starts at boot; " + "; ".join(configured.unread))
         problem = "its configuration names no source"
+    if not problem:
+        aliased = [name for name, target in aliases.items() if target == unit]
+        others = [*aliased, *(n.removesuffix(".service") for n in aliased), NAMES[UNITS[unit]]]
+        service_commands.refuse_stops(readings, unit, others=others, clock=True)
     lines = tuple(replace(line, wins=True) for line in configured.lines)
     return TimeSyncPersisted(enabled, UNITS[unit], problem, states, sources=lines)
 

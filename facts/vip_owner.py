@@ -30,8 +30,10 @@ from msgspec import Struct
 from facts.address import USELESS
 from facts.parsers import (
     address_setting,
+    boot_commands,
     boot_files,
     boot_target,
+    service_commands,
     systemd_units,
     unit_command,
     unit_settings,
@@ -59,7 +61,6 @@ from hale.shell import PROCESSES, load_script
 
 # The drills that inject a fault into the VIP's owner.
 DRILLS = (FaultKind.VIP, FaultKind.APISERVER, FaultKind.MASTER)
-KEEPALIVED = "keepalived.service"
 LINKS = PRELUDE + load_script(Path(__file__).with_name("vip_owner_links.sh"))
 
 
@@ -153,6 +154,7 @@ def probes(host: Host, cases: Sequence[Case[VipOwnerParameters]]) -> tuple[Probe
         *links,
         FileProbe(*files),
         boot_files.PROBE,
+        *boot_commands.probes(cases),
         CommandProbe("holder", f"echo of {vip}\nip -o addr show to {vip} || exit\n{state}"),
     )
 
@@ -220,7 +222,7 @@ def _lacking(its: HostView, case: Case[VipOwnerParameters]) -> list[str] | Insta
         return vip_config.kube_vip(its, endpoint.vip)
     if found := boot_target.boot_problems(its, unit):
         return found
-    if unit != KEEPALIVED:  # another one's files are not known
+    if unit != vip_config.SERVICE:  # another one's files are not known
         return []
     instance = vip_config.keepalived(its, unit, endpoint.vip)
     return [instance] if isinstance(instance, str) else instance
@@ -241,6 +243,7 @@ def _refuse_losses(
     present = [file.path for file in used if file.kind == "f" and file.content]
     unit_settings.refuse_conditions(its, unit, present)
     boot_files.refuse_files(its, used)
+    service_commands.refuse_stops(its, unit)
 
 
 def _unfit(its: HostView, instance: Instance) -> list[str]:

@@ -3,49 +3,78 @@
 Not a subject. Read are units that a folder of links pulls in (or a timer, path or socket), what the
 site's own of them pull in by Wants= and its like, their drop-ins, the scripts in their commands,
 rc.local, cron, udev's rules of the site, commands and scripts of ifupdown, dispatcher scripts,
-generators of the site, and cloud-init's bootcmd and scripts of each boot; and the site's own
-scripts that one of these scripts names. A program that is no text is not read.
+generators of the site, and cloud-init's bootcmd, boothooks and scripts of each boot; and the site's
+own scripts that one of these scripts names. A program that is no text is not read.
 
 A line of cron counts whatever its schedule: what it sets is set some time after a boot.
 
-Sources: systemd.service(5), "COMMAND LINES"; systemd.timer(5), Unit=; crontab(5); udev(7), RUN;
-interfaces(5), "IFACE OPTIONS"; NetworkManager-dispatcher(8); systemd.generator(7); cloud-init's
-"Bootcmd" and "Scripts Per Boot".
+Paths below /etc and /proc/sys are written out (facts/parsers/script_paths.py), and scripts are
+found by other names than their paths too (script_names.sh): after cd, by run-parts, and in
+/usr/local/bin.
+
+Sources: systemd.service(5), "COMMAND LINES"; systemd.timer(5), Unit=; crontab(5), anacrontab(5);
+udev(7), RUN; interfaces(5), "IFACE OPTIONS"; NetworkManager-dispatcher(8); systemd.generator(7);
+systemd-sysv-generator(8); cloud-init's "Bootcmd" and "Scripts Per Boot".
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
-from facts.parsers import cloud_init
-from facts.parsers.blanks import BLANKS
+from facts.parsers import cloud_init, script_paths
+from facts.parsers.blanks import BLANKS, split_lines
 from facts.parsers.unseen import UNSEEN
-from hale.model.evidence import CommandProbe, ConfigLine, HostView, Unreadable
+from hale.model.evidence import (
+    CommandProbe,
+    ConfigLine,
+    FileProbe,
+    HostView,
+    Probe,
+    Unreadable,
+)
+from hale.model.requirement import Aspect, Case
 from hale.shell import arguments, load_script
 
 NAME = "boot_commands"
 # The lines that are read, for all subjects together: a host looks for them once.
 _PROGRAMS = (
-    "swapon|ip|ifconfig|ifup|ifdown|hostname|hostnamectl|firewalld|nft"
+    "swapon|ip|ifconfig|ifup|ifdown|hostname|hostnamectl|firewalld|nft|ufw|netfilter-persistent"
     "|ip6?tables(-nft|-legacy)?(-restore|-apply)?"
 )
+_COPIES = "cp|mv|ln|install|rsync|tar"
+_EDITORS = f"tee|sed|perl|rm|dd|truncate|patch|ed|ex|{_COPIES}"
+_BEFORE, _END = "(^|[^A-Za-z0-9_.-])", "([^A-Za-z0-9_.-]|$)"
 LINES = (
-    f"(^|[^A-Za-z0-9_.-])({_PROGRAMS})([^A-Za-z0-9_-]|$)"
-    r"|systemctl[ \t].*(start|isolate|--now).*(swap|zram)"
-    r"|[A-Za-z0-9_]=[\"']?[0-9a-fA-F]*[.:]"
+    f"{_BEFORE}({_PROGRAMS})([^A-Za-z0-9_-]|$)"
+    "|systemctl[[:blank:]].*(start|isolate|enable|stop|disable|mask|kill|--now)"
+    f"|{_BEFORE}(service|invoke-rc[.]d|update-rc[.]d|chkconfig|timedatectl|pkill|killall)[[:blank:]]"
+    "|[A-Za-z0-9_]=[\"']?[0-9a-fA-F]*[.:]"
     "|/etc/host(s|name)([^A-Za-z0-9_./-]|$)|kernel[./]hostname"
+    "|/etc/(fstab|sysctl|security/limits|modules|modprobe[.]d)"
+    f"|{script_paths.FOLDERS}"
+    # What is copied into a folder, and what is written in the present one.
+    f"|{_BEFORE}({_COPIES})[[:blank:]].*[[:blank:]=\"']/(etc(/[a-z.-]*)*)?[\"']?([[:blank:];|&)]|$)"
+    f"|(>|{_BEFORE}({_EDITORS})[[:blank:]])(.*[^A-Za-z0-9_.-])?"
+    f"(fstab|hosts|hostname|modules|[A-Za-z0-9_-]+[.]conf){_END}"
 )
 _SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
+NAMES = load_script(Path(__file__).with_name("script_names.sh"))
 _LINE = re.compile(r"(/[^:]*):(\d+):(.*)", re.ASCII)
 _EXEC = re.compile(r"[ \t]*Exec(?:Condition|StartPre|Start|StartPost)[ \t]*=[-@:+!]*(.*)")
+_EXEC_STOP = re.compile(r"[ \t]*ExecStop(?:Post)?[ \t]*=[-@:+!]*(.*)")
 _KEY = re.compile(r"[ \t]*[A-Z][A-Za-z]*[ \t]*=")
 _ASSIGNED = re.compile(r"""(?:^|[\s;"'])(?:export\s+)?([A-Za-z_]\w*)=["']?([^\s"';]+)""", re.ASCII)
 _ENVIRONMENT = re.compile(r"[ \t]*Environment[ \t]*=")
 _UNITS = (".service", ".conf")
 _CRONTABS = ("/etc/crontab", "/etc/cron.d/", "/var/spool/cron/")
 _SCHEDULE = re.compile(r"\s*(?:@\w+|(?:[\w*,/~-]+\s+){5})\s*(.*)", re.ASCII)
+_ANACRONTAB = "/etc/anacrontab"
+_ANACRON = re.compile(r"[ \t]*(?:@?\w+)[ \t]+\d+[ \t]+\S+[ \t]+(.*)", re.ASCII)
 _INTERFACES = ("/etc/network/interfaces",)
 _AS_IT_COMES_UP = re.compile(r"[ \t]*(?:pre-|post-)?up[ \t]+(.*)")
 _RULES = ("/etc/udev/rules.d/",)
@@ -68,28 +97,34 @@ class BootCommand(Struct, frozen=True):
 
 def probe(*more: str) -> CommandProbe:
     """The lines of LINES, and those that match more patterns: extended regular expressions."""
-    return CommandProbe(NAME, UNSEEN + arguments("|".join((LINES, *more))) + _SCRIPT)
+    return CommandProbe(NAME, UNSEEN + NAMES + arguments("|".join((LINES, *more))) + _SCRIPT)
 
 
-def commands(readings: HostView, pattern: str) -> Iterator[BootCommand]:
+def probes(cases: Iterable[Case[Any]]) -> tuple[Probe, ...]:
+    """What `commands` reads, where a case is about the next boot."""
+    if not any(case.aspect is Aspect.PERSISTED for case in cases):
+        return ()
+    return (probe(), FileProbe(*cloud_init.FILES))
+
+
+def commands(readings: HostView, pattern: str, *, stopping: bool = False) -> Iterator[BootCommand]:
     """The lines that match the pattern, now one of Python. The probes must have cloud_init.FILES.
 
+    stopping: also what units run as they stop, which a reboot does before the boot.
     Raises Unreadable.
     """
-    read: list[tuple[str, int, str]] = []
-    for line in readings.output(NAME).lines:
-        found = _LINE.fullmatch(line)
-        if found is None:
-            raise Unreadable(f"{NAME}: {line!r} is not a line of a file")
-        read.append((found[1], int(found[2]), found[3]))
+    read = _read(readings.output(NAME).text)
     values: dict[str, dict[str, str]] = {}
-    for path, _, text in read:
+    for path, _, text, *_ in read:
         if text.lstrip(BLANKS)[:1] not in ("#", ";"):
             assigned = _ASSIGNED.findall(_ENVIRONMENT.sub("", text, count=1))
             values.setdefault(path, {}).update(assigned)
-    for path, number, text in read:
-        unit = path.endswith(_UNITS) or "/systemd/generator" in path
-        command = _command(path, text, unit)
+    scripts = cloud_init.module_always(readings, "scripts_user")
+    for path, number, text, command, unit in read:
+        if path.startswith(cloud_init.SCRIPTS) and not scripts:
+            continue
+        if stopping and unit and (stops := _EXEC_STOP.match(text)):
+            command = stops[1]
         if command and re.search(pattern, command, re.ASCII):
             source = ConfigLine(path, number, text.strip(BLANKS))
             certain = unit or path.startswith((*_CRONTABS, *_INTERFACES))
@@ -97,6 +132,26 @@ def commands(readings: HostView, pattern: str) -> Iterator[BootCommand]:
             when = "on its schedule" if scheduled else "at boot"
             yield BootCommand(source, command, certain, values.get(path, {}), when)
     yield from _bootcmd(readings, pattern)
+
+
+@lru_cache(maxsize=64)  # several subjects read them
+def _read(output: str) -> tuple[tuple[str, int, str, str, bool], ...]:
+    """Each line: its file, number, text, its commands with paths written out, and whether the file
+    is one of a unit. Raises Unreadable."""
+    read: list[tuple[str, int, str]] = []
+    for line in split_lines(output):
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise Unreadable(f"{NAME}: {line!r} is not a line of a file")
+        read.append((found[1], int(found[2]), found[3]))
+    every = []
+    for path, of_file in groupby(read, key=lambda line: line[0]):
+        own = list(of_file)
+        unit = path.endswith(_UNITS) or "/systemd/generator" in path
+        texts = script_paths.absolute(text for _, _, text in own)
+        for (_, number, text), named in zip(own, texts, strict=True):
+            every.append((path, number, text, _command(path, named, unit), unit))
+    return tuple(every)
 
 
 def _command(path: str, text: str, unit: bool) -> str:
@@ -107,6 +162,8 @@ def _command(path: str, text: str, unit: bool) -> str:
         if found := _EXEC.match(text):
             return found[1].replace("%%", "%")
         return "" if _KEY.match(text) else text  # the rest of a continued line
+    if path == _ANACRONTAB:
+        return found[1] if (found := _ANACRON.fullmatch(text)) else ""
     if path.startswith(_CRONTABS):
         return found[1] if (found := _SCHEDULE.fullmatch(text)) else ""
     if path.startswith(_INTERFACES):
@@ -117,8 +174,7 @@ def _command(path: str, text: str, unit: bool) -> str:
 
 
 def _bootcmd(readings: HostView, pattern: str) -> Iterator[BootCommand]:
-    if not cloud_init.runs_at_boot(readings):
-        return
-    for source, command in cloud_init.boot_commands(readings):
+    every = list(cloud_init.boot_commands(readings))
+    for (source, _), command in zip(every, script_paths.absolute(c for _, c in every), strict=True):
         if re.search(pattern, command, re.ASCII):
             yield BootCommand(source, command, True)

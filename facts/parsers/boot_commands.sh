@@ -1,7 +1,7 @@
-# shellcheck disable=SC2086  # lists of paths without blanks
+# shellcheck disable=SC2046,SC2086  # lists of paths without blanks
 # Lines that match a pattern: of the units that a boot starts, of what these pull in, and of the
 # scripts that these, the network's managers, udev, cron and a boot itself run. `$1` is an extended
-# regular expression. Given: unseen.sh.
+# regular expression. Given: unseen.sh, script_names.sh.
 units='' scripts='' triggers='' done=' '
 folders='/etc/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system
 /lib/systemd/system /run/systemd/generator.late'
@@ -75,7 +75,8 @@ for step in 1 2; do
 done
 # enabled UNIT: whether a boot starts it.
 enabled() { case " $units " in *"/$1 "*) ;; *) return 1 ;; esac; }
-unseen /etc/rc.d /var/lib/cloud/scripts/per-boot /etc/cron.d /var/spool/cron \
+unseen /etc/rc.d /var/lib/cloud/scripts/per-boot /var/lib/cloud/instance/boothooks \
+  /var/lib/cloud/instance/scripts /etc/cron.d /var/spool/cron \
   /var/spool/cron/crontabs
 hooks='' lines_of=''
 if enabled networking.service; then
@@ -85,8 +86,10 @@ fi
 ! enabled NetworkManager.service ||
   hooks="$hooks /etc/NetworkManager/dispatcher.d/* /etc/NetworkManager/dispatcher.d/*/*"
 ! enabled networkd-dispatcher.service || hooks="$hooks /etc/networkd-dispatcher/*.d/*"
-for file in /etc/rc.local /etc/rc.d/rc.local /var/lib/cloud/scripts/per-boot/* $hooks \
-  /etc/cron.hourly/* /etc/cron.daily/* /etc/systemd/system-generators/* \
+for file in /etc/rc.local /etc/rc.d/rc.local /var/lib/cloud/scripts/per-boot/* \
+  /var/lib/cloud/instance/boothooks/* /var/lib/cloud/instance/scripts/* $hooks \
+  /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* \
+  $(legacy_scripts) /etc/systemd/system-generators/* \
   /usr/local/lib/systemd/system-generators/*; do
   plain "$file" && [ -f "$file" ] || continue
   executable "$file" || continue
@@ -94,7 +97,7 @@ for file in /etc/rc.local /etc/rc.d/rc.local /var/lib/cloud/scripts/per-boot/* $
   [ ! -r "$file" ] || scripts="$scripts $file"
 done
 crontabs=
-for file in /etc/crontab /etc/cron.d/* /var/spool/cron/* /var/spool/cron/crontabs/* $lines_of \
+for file in /etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/* /var/spool/cron/crontabs/* $lines_of \
   /etc/udev/rules.d/*.rules; do
   plain "$file" || continue
   [ -d "$file" ] || unseen "$file"
@@ -127,6 +130,19 @@ for line; do
     named "$word"
   done
 done
+# others FILE...: what these run by a relative path, by the name alone, or from a folder.
+others() {
+  for word in $(script_names "$@"); do
+    case $word in
+      */)
+        set +f
+        for file in "$word"*; do [ ! -f "$file" ] || ! executable "$file" || named "$file"; done
+        set -f ;;
+      *) [ ! -f "$word" ] || named "$word" ;;
+    esac
+  done
+}
+others $units $crontabs $scripts
 # And the site's own programs that these scripts name.
 # shellcheck disable=SC2013  # words
 for word in $(grep -hIsoE '(^|[^[:alnum:]_.~/-])/(etc|opt|root|srv|usr/local|usr/libexec|var/lib)/[[:alnum:]_./@+-]+' \
@@ -134,6 +150,7 @@ for word in $(grep -hIsoE '(^|[^[:alnum:]_.~/-])/(etc|opt|root|srv|usr/local|usr
   word=/${word#*/}
   [ ! -f "$word" ] || ! executable "$word" || named "$word"
 done
+others $scripts
 set +f
 grep -HnIE -e "$pattern" -- /dev/null $units $crontabs $scripts || [ $? -eq 1 ] || exit
 end_unseen

@@ -2,17 +2,21 @@
 
 Sources: cloud-init's documentation, "Boot stages", "Update Etc Hosts", "Set Hostname",
 "Update Hostname", "How to disable cloud-init", "Module reference" (frequencies); its settings.py
-and helpers/cloudinit for the order: user data over vendor data over cloud.cfg.d (the later name
-wins) over cloud.cfg; its config/modules.py for the lists of modules.
+and helpers.py for the order: user data over vendor data (the second kind of it over the first) over
+cloud.cfg.d (the later name wins) over cloud.cfg; its config/modules.py for the lists of modules;
+handlers/cloud_config.py, which has merged all parts of user data (archives, MIME, merge_how) and
+rendered templates before it writes cloud-config.txt; handlers/boot_hook.py; util.py, read_conf (a
+template in cloud.cfg.d).
 """
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from facts.parsers import systemd_units
 from facts.parsers.blanks import BLANKS, split_words
-from hale.model.evidence import EXISTENCE, ConfigLine, File, HostView, Selection, select
+from hale.model.evidence import EXISTENCE, ConfigLine, File, HostView, Selection, Unreadable, select
 
 PROGRAM = "/usr/bin/cloud-init"
 SWITCHED_OFF = ("/etc/cloud/cloud-init.disabled", "/run/cloud-init/disabled")
@@ -21,6 +25,7 @@ CONFIGURATION = (
     "/etc/cloud/cloud.cfg",
     "/etc/cloud/cloud.cfg.d/*.cfg",
     "/var/lib/cloud/instance/vendor-cloud-config.txt",
+    "/var/lib/cloud/instance/vendor2-cloud-config.txt",
     "/var/lib/cloud/instance/cloud-config.txt",
 )
 # The stage of cloud_init_modules; the second since cloud-init 24.3.
@@ -29,17 +34,36 @@ MASKS = tuple(path for unit in UNITS for path in systemd_units.file_patterns(uni
 LISTS = ("cloud_init_modules", "cloud_config_modules", "cloud_final_modules")
 TRUE = ("true", "yes", "on", "1")
 KEYS = ("fqdn", "hostname", "manage_etc_hosts", "preserve_hostname")
+# Scripts of the user data, which run once, unless the list of modules has `[scripts-user, always]`.
+SCRIPTS = "/var/lib/cloud/instance/scripts/"
 # The keys that are read, with what is below them: commands and passwords are below others.
+_BLOCKS = (*LISTS, "bootcmd")
+_TEMPLATE = "## template:"
 _LINES = Selection(
-    rf"[\"']?({'|'.join((*KEYS, *LISTS, 'bootcmd'))})[\"']?[[:space:]]*:", follow="[-[:space:]#]|$"
+    rf"{_TEMPLATE}|[\"']?({'|'.join((*KEYS, *_BLOCKS))})[\"']?[[:space:]]*:",
+    follow="[-[:space:]#]|$",
+)
+# The same where all keys of a file are indented, as in JSON; what is deeper comes along.
+_INDENTED = Selection(
+    rf"[[:space:]]+[\"']?({'|'.join(_BLOCKS)})[\"']?[[:space:]]*:",
+    follow=r"[[:space:]]*([]-]|$)|[[:space:]]{4}",
+)
+# Keys without a value, which show how far the outermost keys are indented.
+_OUTERMOST = Selection(
+    rf"[\"']?[A-Za-z0-9_-]+[\"']?[[:space:]]*:[[:space:]]*([|>][-+0-9]*)?[[:space:]]*$"
+    rf"|[[:space:]]+({'|'.join(KEYS)})[[:space:]]*:"
 )
 # The same keys of a file in JSON, or in YAML's flow style.
-_FLOW = Selection(rf"[[:space:]]*([{{].*|\")({'|'.join(KEYS)})[\"']?[[:space:]]*:")
+_FLOW = Selection(
+    rf"[[:space:]]*([{{].*({'|'.join((*KEYS, 'bootcmd'))})|\"({'|'.join(KEYS)}))[\"']?[[:space:]]*:"
+)
 FILES = (
     *select(EXISTENCE, PROGRAM, *SWITCHED_OFF, *MASKS),
     ARGUMENTS,
     *select(_LINES, *CONFIGURATION),
     *select(_FLOW, *CONFIGURATION),
+    *select(_INDENTED, *CONFIGURATION),
+    *select(_OUTERMOST, *CONFIGURATION),
 )
 
 
@@ -71,57 +95,118 @@ def module_runs(readings: HostView, module: str) -> bool:
 
     A list replaces that of an earlier file. True where no file has a list. Raises Unreadable.
     """
-    lists: dict[str, list[Any]] = {}
-    for file in readings.files(*CONFIGURATION):
-        text = "\n".join(file.lines if file.kind == "f" else ())
-        if any(name in text for name in LISTS):
-            lists |= _lists(text)
+    lists = _lists(readings)
     return not lists or any(_names(entry, module) for every in lists.values() for entry in every)
 
 
+def module_always(readings: HostView, module: str) -> bool:
+    """Whether a list has a module that runs once, with `always`. Raises Unreadable."""
+    return runs_at_boot(readings) and any(
+        _names(entry, module, always=True) for every in _lists(readings).values() for entry in every
+    )
+
+
 def boot_commands(readings: HostView) -> Iterator[tuple[ConfigLine, str]]:
-    """The commands of `bootcmd`, which run at every boot. Raises Unreadable."""
+    """The commands of `bootcmd`, which run at every boot; none where cloud-init does not run.
+
+    Raises Unreadable.
+    """
+    if not runs_at_boot(readings):
+        return
     for file in readings.files(*CONFIGURATION):
-        text = "\n".join(file.lines if file.kind == "f" else ())
-        listed = _document(text).get("bootcmd") if "bootcmd" in text else None
+        listed = _document(file).get("bootcmd")
         for entry in listed if isinstance(listed, list) else ():
             command = " ".join(map(str, entry)) if isinstance(entry, list) else str(entry)
             yield ConfigLine(file.path, 0, f"bootcmd: {command}", changed=file.changed), command
 
 
-def _lists(text: str) -> dict[str, list[Any]]:
-    found = _document(text)
-    return {name: found[name] for name in LISTS if isinstance(found.get(name), list)}
+def _lists(readings: HostView) -> dict[str, list[Any]]:
+    lists: dict[str, list[Any]] = {}
+    for file in readings.files(*CONFIGURATION):
+        found = _document(file)
+        lists |= {name: found[name] for name in LISTS if isinstance(found.get(name), list)}
+    return lists
 
 
-def _document(text: str) -> dict[str, Any]:
-    """The file; empty for one that cloud-init leaves out, because it cannot be parsed."""
+@lru_cache(maxsize=64)  # several subjects read them
+def _document(file: File) -> dict[str, Any]:
+    """The file's lists of modules and its bootcmd; empty for one that cannot be parsed, which
+    cloud-init leaves out. Raises Unreadable where its template would have to be rendered."""
     import yaml
 
+    text = "\n".join(_blocks(file))
+    if not text.strip(BLANKS):
+        return {}
+    if text.lstrip(BLANKS).startswith('"'):  # JSON
+        text = f"{{{text.rstrip(f',}}{BLANKS}')}}}"
     try:
         found = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
+        if any(line.startswith(_TEMPLATE) for line in file.lines[:1]):
+            raise Unreadable(
+                f"{file.path} is a template, and what it comes to is not known: see "
+                "`cloud-init query --format`, or the log of cloud-init"
+            ) from None
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _names(entry: Any, module: str) -> bool:
-    """`name`, `[name, frequency]` or `{name: …, frequency: …}`; a hyphen is an underscore."""
+def _blocks(file: File) -> list[str]:
+    """The lines of the keys in _BLOCKS, of those at the outermost level."""
+    outermost = _outermost(file)
+    lines: list[str] = []
+    inside = False
+    for line in file.lines if file.kind == "f" else ():
+        text = line.lstrip(" ")
+        indent = len(line) - len(text)
+        if text[:1] in ("", "#") or (inside and indent == outermost and text[:1] in "-]"):
+            lines += [line] if inside else []
+            continue
+        if indent <= outermost:
+            key = re.match(r"""[{]?["']?(\w+)["']?\s*:""", text, re.ASCII)
+            inside = bool(key and key[1] in _BLOCKS) or ("bootcmd" in text and text[0] == "{")
+        if inside:
+            lines.append(line)
+    return lines
+
+
+def _outermost(file: File) -> int:
+    """By how many blanks the outermost keys are indented."""
+    indents = [
+        len(line) - len(line.lstrip(" "))
+        for line in (file.lines if file.kind == "f" else ())
+        if re.match(r"""[ ]*["']?[\w-]+["']?\s*:""", line, re.ASCII)
+    ]
+    return min(indents, default=0)
+
+
+def _names(entry: Any, module: str, *, always: bool = False) -> bool:
+    """`name`, `[name, frequency]` or `{name: …, frequency: …}`; a hyphen is an underscore.
+
+    always: whether the frequency must be that, and not only none of those of a single run.
+    """
     frequency = ""
     if isinstance(entry, list):
         entry, frequency = [*entry, "", ""][:2]
     elif isinstance(entry, dict):
         entry, frequency = entry.get("name"), entry.get("frequency")
     name = str(entry).replace("-", "_").removeprefix("cc_")
+    if always:
+        return name == module and frequency == "always"
     return name == module and frequency not in ("once", "once-per-instance")
 
 
 def _in_file(file: File, key: str) -> tuple[str, ConfigLine] | None:
     found = None
+    indent = _outermost(file)
     for number, line in enumerate(file.lines if file.kind == "f" else (), 1):
-        if hit := re.match(rf"""["']?{re.escape(key)}["']?\s*:\s+(.*)$""", line, re.ASCII):
+        plain = rf"""[ ]{{{indent}}}["']?{re.escape(key)}["']?\s*:\s+(.*)$"""
+        in_json = indent > 0 and line.lstrip(BLANKS).startswith('"')
+        if not in_json and (hit := re.match(plain, line, re.ASCII)):
             value = re.sub(r"\s+#.*$", "", hit[1], flags=re.ASCII).strip(BLANKS).strip("\"'")
             source = ConfigLine(file.path, number, line.strip(BLANKS), changed=file.changed)
+            if "{{" in value and file.lines[0].startswith(_TEMPLATE):
+                raise Unreadable(f"{source} has a template in {key}: what it comes to is not known")
             found = (value, source)
         elif value := _in_flow(line, key):
             found = (value, ConfigLine(file.path, number, line.strip(BLANKS), changed=file.changed))

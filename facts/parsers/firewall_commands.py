@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from facts.parsers import boot_commands
+from facts.parsers import boot_commands, service_commands
 from facts.parsers.ip_command import commands, program_at
 from hale.model.evidence import ConfigLine, HostView
 
@@ -22,6 +22,8 @@ _FRONTS = tuple(
 )
 _NAMED = r"(^|[^A-Za-z0-9_.-])(ip6?tables(-nft|-legacy)?(-restore|-apply)?|nft)([ \t]|$)"
 _LOADS = ("-restore", "-apply")
+# Of ufw(8) and netfilter-persistent(8).
+_TURNS_ON = ("enable", "start", "reload", "restart")
 _DROPS = ("DROP", "REJECT")
 _NFT_DROPS = re.compile(r"\b(drop|reject)\b", re.ASCII)
 
@@ -38,6 +40,23 @@ def loading(
             continue
         if any(_may_drop(words, make) for words in commands(command.text)):
             yield command.source
+
+
+def starting(readings: HostView, units: Sequence[str]) -> Iterator[ConfigLine]:
+    """The lines that start a service of a firewall, or have its own program do so.
+
+    Raises Unreadable.
+    """
+    for unit in units:
+        yield from service_commands.starting(readings, unit)
+        program = unit.removesuffix(".service")
+        pattern = rf"(^|[^A-Za-z0-9_.-]){re.escape(program)}[ \t]"
+        for command in boot_commands.commands(readings, pattern):
+            if not command.source.path.endswith(f"/{unit}") and any(
+                (at := program_at(words, program)) >= 0 and {*words[at + 1 :]} & {*_TURNS_ON}
+                for words in commands(command.text)
+            ):
+                yield command.source
 
 
 def _may_drop(words: Sequence[str], make: Literal["iptables", "nftables"]) -> bool:

@@ -11,10 +11,12 @@ rc-local.service(8); crontab(5); udev(7) (RUN, SYSCTL); cloud-init's module boot
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from msgspec import Struct
 
+from facts.parsers import boot_commands, boot_writes, cloud_init, script_paths
 from facts.parsers.blanks import BLANKS, lowered, split_words
 from facts.parsers.unseen import UNSEEN
 from hale.model.evidence import CommandProbe, ConfigLine, HostView
@@ -33,6 +35,10 @@ _NETWORKD = re.compile(r"IPv4Forwarding[ \t]*=[ \t]*(\S*)", re.ASCII | re.IGNORE
 _OFF = ("no", "false", "off", "0", "n", "f")
 
 
+_BEFORE, _END = "(^|[^[:alnum:]_.-])", "([^[:alnum:]_.-]|$)"
+_BELOW = f"/proc/sys[a-z0-9_/]*([^[:alnum:]_./*-]|$)|{_BEFORE}(cd|pushd)[[:blank:]]"
+
+
 class Write(Struct, frozen=True):
     """A line that writes a parameter. key: its path below /proc/sys. value: None where the line
     alone does not show it."""
@@ -44,9 +50,11 @@ class Write(Struct, frozen=True):
 
 def probe(keys: Sequence[str], plain: bool = True) -> CommandProbe:
     """keys: paths below /proc/sys, `*` for any part; or, not `plain`, regular expressions."""
-    made = [_expression(key, "[^[:blank:]=]*") for key in keys] if plain else keys
+    made = [_expression(key, "[^[:blank:]=]*") for key in keys] if plain else [*keys]
+    if plain:  # and the same below a folder that a script is in, or has in a variable
+        made += [_BELOW, *(f"{_BEFORE}{re.escape(key.rpartition('/')[2])}{_END}" for key in keys)]
     either = "|".join(dict.fromkeys(made))
-    return CommandProbe(NAME, UNSEEN + script_with(_SCRIPT, keys=either))
+    return CommandProbe(NAME, UNSEEN + boot_commands.NAMES + script_with(_SCRIPT, keys=either))
 
 
 def _expression(key: str, part: str) -> str:
@@ -54,12 +62,28 @@ def _expression(key: str, part: str) -> str:
 
 
 def lines(readings: HostView) -> Iterator[ConfigLine]:
-    """The lines that name one, but those in comments and those that no boot runs."""
+    """The lines that name one, but those in comments and those that no boot runs.
+
+    cloud-init's commands are among them, whatever they name. Raises Unreadable.
+    """
+    yield from (source for source, _ in _commands(readings))
+
+
+def _commands(readings: HostView) -> Iterator[tuple[ConfigLine, str]]:
+    """Each line, and its text with paths written out."""
+    found = []
+    scripts = cloud_init.module_always(readings, "scripts_user")
     for line in readings.output(NAME).lines:
         at = _FOUND.fullmatch(line)
         text = at[3].strip(BLANKS) if at else ""
-        if at and text and not _NOT_AT_BOOT.match(text):
-            yield ConfigLine(at[1], int(at[2]), text)
+        if not at or not text or _NOT_AT_BOOT.match(text):
+            continue
+        if scripts or not at[1].startswith(cloud_init.SCRIPTS):
+            found.append(ConfigLine(at[1], int(at[2]), text))
+    found += [source for source, _ in cloud_init.boot_commands(readings)]
+    for _, of_file in groupby(found, key=lambda source: source.path):
+        own = list(of_file)
+        yield from zip(own, script_paths.absolute(source.text for source in own), strict=True)
 
 
 def writes(readings: HostView, keys: Sequence[str]) -> list[Write]:
@@ -67,9 +91,9 @@ def writes(readings: HostView, keys: Sequence[str]) -> list[Write]:
     named = [re.compile(_written(key), re.ASCII) for key in keys]
     return [
         found
-        for source in lines(readings)
+        for source, text in _commands(readings)
         for expression in named
-        for found in _in_line(source, expression)
+        for found in _in_line(source, text, expression)
     ]
 
 
@@ -99,6 +123,9 @@ _INTO = re.compile(rf"(?:>+\|?|{_TEE})[ \t]*[\"']?\Z|\bof=[\"']?\Z", re.ASCII)
 # A file's path in a variable: what a later command does with it is not in this line.
 _LOOP = re.compile(r"\bfor[ \t]+\w+[ \t]+in[ \t][^;|&]*\Z", re.ASCII)
 _VARIABLE = re.compile(r"(?:^|[\s;\"'])(?!if=)[A-Za-z_]\w*=[\"']?\Z", re.ASCII)
+# A setting of a unit that is no command: a condition, or what its commands may write.
+_UNITS = (".service", ".socket", ".timer", ".path", ".mount", ".conf")
+_SETTING = re.compile(r"(?!Exec|Environment|IPv4)[A-Z][a-z]+[A-Z]?[A-Za-z]*[ \t]*=", re.ASCII)
 _DONE = re.compile(r"\bdone\b", re.ASCII)
 _WRITES = re.compile(r"(?<!2)>(?!>*[ \t]*(?:&|/dev/(?:null|stderr)))|\btee\b", re.ASCII)
 # Commands whose words are text to be looked for or put into a file.
@@ -108,15 +135,17 @@ _BRACES = re.compile(r"(?<!\$)\{([^{}]*,[^{}]*)\}")
 _MOST_BRACES = 16
 
 
-def _in_line(source: ConfigLine, expression: re.Pattern[str]) -> Iterator[Write]:
+def _in_line(source: ConfigLine, text: str, expression: re.Pattern[str]) -> Iterator[Write]:
     """Every write of the key in this line: `key=1`, `echo 1 >/proc/sys/key`."""
     at = 0
-    while hit := expression.search(source.text, at):
+    if source.path.endswith(_UNITS) and _SETTING.match(source.text):
+        return
+    while hit := expression.search(text, at):
         at = hit.end("name")
         key = hit["name"]
         separator = next((c for c in key if c in "./"), "/")
         path = key if separator == "/" else key.translate(str.maketrans("./", "/."))
-        before = source.text[: hit.start()]
+        before = text[: hit.start()]
         value: str | None = None
         if assigned := _ASSIGNED.match(hit["rest"]):
             value = assigned[1]
@@ -125,7 +154,9 @@ def _in_line(source: ConfigLine, expression: re.Pattern[str]) -> Iterator[Write]
         elif hit["proc"] and (echoed := _ECHOED.search(before)):
             value = echoed[1]
         elif not hit["proc"] or not (
-            _INTO.search(before) or _later_by_variable(before, key, hit["rest"])
+            _INTO.search(before)
+            or _later_by_variable(before, key, hit["rest"])
+            or _by_program(source, text, before, f"/proc/sys/{key}")
         ):
             continue
         for one in _without_braces(path):
@@ -139,6 +170,13 @@ def _later_by_variable(before: str, key: str, rest: str) -> bool:
     if _VARIABLE.search(before):
         return True
     return any(c in key for c in _PATTERN_CHARACTERS) and bool(_WRITES.search(before + rest))
+
+
+def _by_program(source: ConfigLine, text: str, before: str, path: str) -> bool:
+    """Whether the command is not known to read the file alone, of which the line has the path."""
+    if _LOOP.search(before):
+        return False
+    return not boot_writes.only_reads(text, path, source.path)
 
 
 def _without_braces(key: str) -> list[str]:

@@ -1,7 +1,8 @@
-# Given: keys (an extended regular expression of the parameters' names and paths), and unseen.sh.
+# Given: keys (an extended regular expression of the parameters' names and paths), unseen.sh and
+# script_names.sh.
 # Lines that may set them after systemd-sysctl, as FILE:LINE:TEXT, in what a boot runs: ufw's own
-# file, tuned, ifupdown, NetworkManager, networkd, rc.local, cron, udev, cloud-init, units of the
-# site's own, and the files that these name.
+# file, tuned, ifupdown, NetworkManager, networkd, rc.local, cron, udev, cloud-init's scripts, units of
+# the site's own, and the files that these name.
 wanted() {
   for link in /etc/systemd/system/*."wants/$1" /lib/systemd/system/*."wants/$1" \
               /etc/systemd/system/*."requires/$1"; do
@@ -56,12 +57,15 @@ if wanted NetworkManager.service; then
 fi
 wanted networkd-dispatcher.service &&
   set -- "$@" /etc/networkd-dispatcher/*.d /etc/networkd-dispatcher/*.d/*
-for file in /etc/cron.hourly/* /etc/cron.daily/*; do
+for file in /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* \
+    $(legacy_scripts); do
   [ ! -f "$file" ] || ! executable "$file" || set -- "$@" "$file"
 done
-set -- "$@" /etc/crontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/root \
+set -- "$@" /etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/root \
   /etc/udev/rules.d/*.rules
-[ -e /etc/cloud/cloud-init.disabled ] || set -- "$@" /var/lib/cloud/scripts/per-boot/*
+[ -e /etc/cloud/cloud-init.disabled ] ||
+  set -- "$@" /var/lib/cloud/scripts/per-boot/* /var/lib/cloud/instance/boothooks/* \
+    /var/lib/cloud/instance/scripts/*
 ! wanted ufw.service || unseen /etc/ufw/ufw.conf /etc/default/ufw
 if [ -e /etc/ufw/ufw.conf ] && wanted ufw.service &&
    grep -qsiE '^[[:blank:]]*ENABLED=["'\'']?yes' /etc/ufw/ufw.conf; then
@@ -95,18 +99,20 @@ if wanted systemd-networkd.service; then
     [ ! -f "$file" ] || grep -nHsiE '^[[:blank:]]*IPv4Forwarding[[:blank:]]*=' "$file"
   done
 fi
-if [ ! -e /etc/cloud/cloud-init.disabled ] && [ -e /usr/bin/cloud-init ]; then
-  unseen /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg
-  for file in /etc/cloud/cloud.cfg /etc/cloud/cloud.cfg.d/*.cfg; do
-    [ ! -f "$file" ] || [ ! -r "$file" ] ||
-      awk '/^[^ \t#-]/ { inside = /^bootcmd:/ } inside { print FILENAME ":" FNR ":" $0 }' "$file"
-  done | grep -E -- "$keys"
-fi
 unseen "$@"
 # What these name: scripts, and files of parameters for `sysctl -p`; two steps are followed.
 named() {
   grep -hsoE -D skip -d skip '(^|[^[:alnum:]_.~-])/(etc|opt|root|srv|usr/local|usr/libexec|var/lib)/[[:alnum:]_./@+-]+' \
     "$@"
+  for name in $(script_names "$@"); do
+    case $name in
+      */)
+        set +f
+        for file in "$name"*; do [ ! -f "$file" ] || ! executable "$file" || echo "$file"; done
+        set -f ;;
+      *) echo "$name" ;;
+    esac
+  done
   ! grep -qsE -D skip -d skip '(^|[/[:blank:]"=])sysctl[[:blank:]].*(-p|-f|--load|--system)' "$@" ||
     echo /etc/sysctl.conf
 }

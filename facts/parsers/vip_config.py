@@ -22,6 +22,7 @@ from facts.parsers.blanks import BLANKS
 from hale.model import budgets
 from hale.model.evidence import File, HostView, Selection, Unreadable, matches, select
 
+SERVICE = "keepalived.service"
 KEEPALIVED = "/etc/keepalived/keepalived.conf"
 KUBE_VIP = "/etc/kubernetes/manifests/kube-vip.yaml"
 _ADDRESS = r"[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*(/[0-9]+)?"

@@ -14,8 +14,8 @@ import pytest
 from facts.parsers import boot_commands, sysctl_writers
 
 FOLDERS = (
-    "/etc/", "/usr/local/", "/lib/systemd/", "/usr/lib/tuned/", "/var/", "/run/", "/usr/bin/",
-    "/(etc|opt|",
+    "/etc/", "/usr/local/", "/opt/bin/", "/lib/systemd/", "/usr/lib/tuned/", "/var/", "/run/",
+    "/usr/bin/", "/(etc|opt|",
 )  # fmt: skip
 OFF = "sysctl -w net.ipv4.ip_forward=0"
 WANTS = "/etc/systemd/system/multi-user.target.wants"
@@ -187,13 +187,48 @@ def test_tuned(root: Root) -> None:
     assert root.found() == ["/usr/lib/tuned/router/tuned.conf:2"]
 
 
-def test_cloud_init(root: Root) -> None:
-    root.write("/usr/bin/cloud-init", "")
-    text = f"runcmd:\n - {OFF}\nbootcmd:\n - {OFF}\n# end\n - {OFF}\nusers:\n - {OFF}\n"
-    root.write("/etc/cloud/cloud.cfg.d/site.cfg", text)
-    assert root.found() == [f"/etc/cloud/cloud.cfg.d/site.cfg:{n}" for n in (4, 6)]
-    root.write("/etc/cloud/cloud-init.disabled", "")
-    assert root.found() == []
+@pytest.mark.parametrize("folder", ["scripts/per-boot", "instance/boothooks", "instance/scripts"])
+def test_scripts_of_cloud_init(root: Root, folder: str) -> None:
+    root.write(f"/var/lib/cloud/{folder}/part-001", f"#!/bin/sh\n{OFF}\n", 0o755)
+    assert root.found() == root.found(COMMANDS) == [f"/var/lib/cloud/{folder}/part-001:2"]
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("/etc/cron.d/site", "@reboot root cd @/opt/site && ./boot"),
+        ("/etc/cron.d/site", "@reboot root cd @/opt/site; sh boot.sh"),
+        ("/etc/systemd/system/a.service", "WorkingDirectory=@/opt/site\nExecStart=/bin/sh boot.sh"),
+        ("/etc/systemd/system/a.service", "ExecStart=/bin/sh -c 'cd @/opt/site && ./boot'"),
+        ("/etc/rc.local", "run-parts @/opt/site"),
+        ("/etc/rc.local", "/usr/bin/nice site-boot --all"),
+        ("/etc/systemd/system/a.service", "ExecStart=site-boot"),
+    ],
+)
+def test_a_script_by_another_name_than_its_path(root: Root, file: str, line: str) -> None:
+    for script in ("/opt/site/boot", "/opt/site/boot.sh", "/usr/local/sbin/site-boot"):
+        root.write(script, f"#!/bin/sh\n{OFF}\n", 0o755)
+    root.write("/opt/site/other", f"{OFF}\n")
+    assert root.found() == root.found(COMMANDS) == []
+    root.write(file, f"#!/bin/sh\n{line}\n", 0o755)
+    root.enable("a.service")
+    assert root.found()
+    assert root.found() == root.found(COMMANDS)
+    assert not any("other" in found for found in root.found())
+
+
+def test_a_script_of_init_d(root: Root) -> None:
+    root.write("/etc/rc2.d/S01site", f"#!/bin/sh\n{OFF}\n", 0o755)
+    assert root.found() == root.found(COMMANDS) == ["/etc/rc2.d/S01site:2"]
+    # systemd makes no unit of it where there is one of its name.
+    root.write("/lib/systemd/system/site.service", "[Service]\n")
+    assert root.found() == root.found(COMMANDS) == []
+
+
+def test_a_folder_that_a_script_works_in(root: Root) -> None:
+    text = "#!/bin/sh\ncd /proc/sys/net/ipv4\necho 0 >ip_forward\necho 0 >forwarding\n"
+    root.write("/etc/rc.local", text, 0o755)
+    assert root.found() == ["/etc/rc.local:2", "/etc/rc.local:3"]
 
 
 def test_networkd(root: Root) -> None:
@@ -210,7 +245,7 @@ def test_a_unit_of_a_package_and_its_script(root: Root) -> None:
     assert root.found() == ["/lib/systemd/system/other.service:2"]
 
 
-@pytest.mark.parametrize("folder", ["cron.hourly", "cron.daily"])
+@pytest.mark.parametrize("folder", ["cron.hourly", "cron.daily", "cron.weekly", "cron.monthly"])
 def test_a_script_of_cron(root: Root, folder: str) -> None:
     root.write(f"/etc/{folder}/hard", f"#!/bin/sh\n{OFF}\n")
     assert root.found() == []
@@ -416,11 +451,4 @@ def test_a_managers_file_that_a_user_cannot_read(users_root: Root, unit: str, fi
     users_root.write(file, f"{OFF}\n", 0o600)
     assert users_root.refused(WRITERS) == ""
     users_root.enable(unit)
-    assert users_root.refused(WRITERS) == f"{file} is not readable by this user\n"
-
-
-def test_a_file_of_cloud_init_that_a_user_cannot_read(users_root: Root) -> None:
-    file = "/etc/cloud/cloud.cfg.d/90-installer.cfg"
-    users_root.write("/usr/bin/cloud-init", "")
-    users_root.write(file, f"bootcmd:\n - {OFF}\n", 0o600)
     assert users_root.refused(WRITERS) == f"{file} is not readable by this user\n"

@@ -1,0 +1,53 @@
+# script_names FILE...: the absolute paths of what these scripts, units and crontabs may run by another
+# name: `./x` and `x.sh` after cd or WorkingDirectory= (cron's own folder is /root), `~/x`, a program
+# of /usr/local by its name alone, and, with a slash behind it, the folder of run-parts.
+script_names() {
+  # Of those that exist, the files of text.
+  # shellcheck disable=SC2046  # paths have no blanks
+  set -- $(set +f; grep -lIs '' /dev/null "$@" </dev/null)
+  [ $# -gt 0 ] || return 0
+  awk -v programs="$(set +f; printf '%s ' /usr/local/bin/* /usr/local/sbin/* /opt/bin/*)" -v quotes="[\"'\`()]" '
+    BEGIN {
+      n = split(programs, list, " ")
+      for (i = 1; i <= n; i++) {
+        name = list[i]
+        sub(/.*\//, "", name)
+        if (!(name in own)) own[name] = list[i]
+      }
+    }
+    FNR == 1 { folder = "/root" }
+    /^[ \t]*#/ { next }
+    {
+      line = $0
+      gsub(quotes, " ", line)
+      gsub(/[;&|]/, " ; ", line)
+      sub(/^[ \t]*Exec[A-Za-z]*[ \t]*=[-@:+!]*/, "", line)
+      n = split(line, word, /[ \t]+/)
+      for (i = 1; i <= n; i++) {
+        w = word[i]
+        if (w ~ /^WorkingDirectory=-?\//) { folder = w; sub(/^[^\/]*/, "", folder) }
+        else if ((w == "cd" || w == "pushd") && word[i + 1] ~ /^\//) folder = word[++i]
+        else if (w ~ /^\.\/[A-Za-z0-9_]/) print folder substr(w, 2)
+        else if (w ~ /^~\/[A-Za-z0-9_.]/) print "/root" substr(w, 2)
+        else if (w ~ /^[$][{]?HOME[}]?\/[A-Za-z0-9_.]/) { sub(/^[^\/]*/, "/root", w); print w }
+        else if (w ~ /^[A-Za-z0-9_-]+[.](sh|bash|py|pl)$/) print folder "/" w
+        else if (w in own) print own[w]
+        if (w ~ /(^|\/)run-parts$/)
+          for (j = i + 1; j <= n && word[j] != ";"; j++) if (word[j] ~ /^\//) print word[j] "/"
+      }
+    }
+  ' "$@" 2>/dev/null | sort -u
+}
+# legacy_scripts: those of /etc/init.d that a boot runs, because no unit has their name.
+legacy_scripts() {
+  for file in /etc/rc[S2345].d/S*; do
+    [ -f "$file" ] || continue
+    name=${file##*/S[0-9][0-9]}
+    for unit in /etc/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system \
+      /lib/systemd/system; do
+      unit=$unit/${name%.sh}.service
+      if [ -e "$unit" ] || [ -h "$unit" ]; then continue 2; fi
+    done
+    echo "$file"
+  done
+}

@@ -1,0 +1,80 @@
+"""Commands of a boot that stop, disable or mask a service, or that start one. Not a subject.
+
+What the same file starts again does not count as stopped.
+
+Sources: systemctl(1), "Unit Commands" and "Unit File Commands"; service(8); invoke-rc.d(8);
+update-rc.d(8); chkconfig(8); timedatectl(1), set-ntp; pkill(1), killall(1).
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from facts.parsers import boot_commands
+from facts.parsers.ip_command import commands, program_at
+from hale.model.evidence import ConfigLine, HostView, Unreadable
+
+_PROGRAMS = (
+    "systemctl", "service", "invoke-rc.d", "update-rc.d", "chkconfig", "timedatectl", "pkill",
+    "killall",
+)  # fmt: skip
+PATTERN = "(^|[^A-Za-z0-9_.-])(systemctl|service|invoke-rc[.]d|update-rc[.]d|chkconfig|timedatectl"
+PATTERN += "|pkill|killall)[ \t]"
+_STOPS = ("stop", "disable", "mask", "kill", "off", "remove", "--del")
+_STARTS = ("start", "restart", "reload-or-restart", "try-restart", "enable", "reenable", "on")
+_NO = ("false", "no", "0", "off")
+
+
+def refuse_stops(
+    readings: HostView, unit: str, *, others: Collection[str] = (), clock: bool = False
+) -> None:
+    """Raises Unreadable where a command of a boot may stop the unit after it has started.
+
+    others: its other names, and its program's. clock: whether `timedatectl set-ntp` is about it.
+    """
+    names = {unit, unit.removesuffix(".service"), *others}
+    every = list(boot_commands.commands(readings, PATTERN))
+    again = {
+        command.source.path
+        for command in every
+        if any(names & {*named} for starts, named in _changes(command.text, clock, unit) if starts)
+    }
+    for command in every:
+        if command.source.path in again or command.source.path.endswith(f"/{unit}"):
+            continue
+        for starts, named in _changes(command.text, clock, unit):
+            if not starts and names & {*named}:
+                raise Unreadable(
+                    f"{command.source} may stop {unit} after a boot ({command.source.text[:120]})"
+                )
+
+
+def starting(readings: HostView, unit: str, *others: str) -> Iterator[ConfigLine]:
+    """The lines that start the unit, or enable it, outside of its own files. Raises Unreadable."""
+    names = {unit, unit.removesuffix(".service"), *others}
+    for command in boot_commands.commands(readings, PATTERN):
+        if command.source.path.endswith(f"/{unit}"):
+            continue
+        if any(
+            starts and names & {*named} for starts, named in _changes(command.text, False, unit)
+        ):
+            yield command.source
+
+
+def _changes(text: str, clock: bool, unit: str) -> Iterator[tuple[bool, Sequence[str]]]:
+    """Whether a command of the line starts services, or stops them, and those."""
+    for words in commands(text):
+        for program in _PROGRAMS:
+            at = program_at(words, program)
+            if at < 0:
+                continue
+            rest = [word for word in words[at + 1 :] if word == "--del" or not word.startswith("-")]
+            if program == "timedatectl":
+                if clock and rest[:1] == ["set-ntp"] and len(rest) > 1:
+                    yield rest[1].lower() not in _NO, (unit,)
+            elif program in ("pkill", "killall"):
+                if "-0" not in words:
+                    yield False, [word.rpartition("/")[2] for word in rest]
+            elif any(word in _STOPS for word in rest):
+                yield False, rest
+            elif any(word in _STARTS for word in rest):
+                yield True, rest
+            break
