@@ -50,7 +50,11 @@ class RunState(StrEnum):
 
 
 class RunHeader(msgspec.Struct, frozen=True, tag="run"):
-    """Who runs what. kind: fix, undo, install or reset. of: the run that is undone."""
+    """Who runs what. kind: fix, undo, install, reset, join or leave. of: the run that is undone.
+
+    member, host_inventory: of a join or a leave, the member's name and the inventory of the cluster
+    with Karmada.
+    """
 
     schema: str
     run: str
@@ -63,6 +67,8 @@ class RunHeader(msgspec.Struct, frozen=True, tag="run"):
     of: str = ""
     approved_by: str = ""
     ticket: str = ""
+    member: str = ""
+    host_inventory: str = ""
 
 
 class RunApproval(msgspec.Struct, frozen=True, tag="approval"):

@@ -25,6 +25,8 @@ def journal_header(
     ticket: str,
     plan_sha256: str = "",
     of: str = "",
+    member: str = "",
+    host_inventory: str = "",
 ) -> RunHeader:
     """The first entry of the journal of that owner's run."""
     return RunHeader(
@@ -39,6 +41,8 @@ def journal_header(
         of=of,
         approved_by=approved_by,
         ticket=ticket,
+        member=member,
+        host_inventory=host_inventory,
     )
 
 

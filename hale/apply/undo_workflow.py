@@ -44,6 +44,11 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
             f"{name} is not a fix. What an install has made is removed by `invoke reset`, and a "
             "reset is followed by `invoke install`."
         )
+    if story.header.kind in ("join", "leave"):
+        raise UserError(
+            f"{name} is not a fix. A join is undone by `invoke federation leave`, and a leave by "
+            "`invoke federation join`."
+        )
     known = ini.load_inventory(Path(story.header.inventory))
     touched = list(dict.fromkeys([*(host for host, _ in story.begun), *story.cordoned]))
     chosen = [c.host.name for c in selection.select_hosts(options.hosts, known, lambda uri: ())]

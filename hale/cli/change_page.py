@@ -32,8 +32,8 @@ def _builder(folder: Path) -> Callable[[Path], ChangeReport]:
         return drill_page.build
     if (folder / journal.NAME).is_file():
         kind = journal.load_run(folder).header.kind
-        of_install = kind in (Operation.INSTALL, Operation.RESET)
-        return install_page.build if of_install else apply_page.build
+        of_hosts = kind in (Operation.FIX, Operation.UNDO)
+        return apply_page.build if of_hosts else install_page.build
     if (folder / "plan.json").is_file():
         return apply_page.build
     raise UserError(f"{folder.name} has no journal: it changed nothing.")

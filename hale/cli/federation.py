@@ -28,6 +28,10 @@ if TYPE_CHECKING:
         "plan": "show what would be done, or why it is refused; change nothing",
         "yes": options.YES,
         "force-unlock": options.FORCE_UNLOCK,
+        "reports": options.REPORTS,
+        "approved-by": options.APPROVED_BY,
+        "ticket": options.TICKET,
+        "window": options.WINDOW,
     },
 )
 def federation(
@@ -39,6 +43,10 @@ def federation(
     plan: bool = False,
     yes: bool = False,
     force_unlock: bool = False,
+    reports: str = "",
+    approved_by: str = "",
+    ticket: str = "",
+    window: str = "",
     *,
     login: LoginOptions,
 ) -> None:
@@ -57,6 +65,10 @@ def federation(
         yes=yes,
         force_unlock=force_unlock,
         login=login,
+        reports=options.reports(reports),
+        approved_by=approved_by,
+        ticket=ticket,
+        window=window,
     )
     if action == "join":
         membership.join(chosen)

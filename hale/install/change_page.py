@@ -1,5 +1,6 @@
-"""change.html of an install or a reset, made from its journal, its saved plan and its audits; and
-the page of a saved plan, for its approval.
+"""change.html of an install or a reset, made from its journal, its saved plan and its audits; that
+of a join or a leave of a federation, from its journal; and the page of a saved plan, for its
+approval.
 
 It is written when the journal begins, when the run ends and after the final audit.
 """
@@ -14,7 +15,13 @@ import msgspec
 
 from hale.apply import change_page, journal
 from hale.apply.change_page import load_audit, run_approval, run_state
-from hale.apply.journal import Entry, InstallStepDone, InstallStepStarted, InstallStepState
+from hale.apply.journal import (
+    Entry,
+    InstallStepDone,
+    InstallStepStarted,
+    InstallStepState,
+    RunHeader,
+)
 from hale.apply.reporter import Reporter
 from hale.install import saved_plan
 from hale.install.saved_plan import InstallPlan, PlannedPhase
@@ -83,7 +90,7 @@ def _plan_approval(made: InstallPlan) -> Approval:
 
 
 def write_page(folder: Path, report: Reporter) -> None:
-    """Write the page of an install or a reset as it stands; reports what keeps it from that.
+    """Write the page of such a run as it stands; reports what keeps it from that.
 
     Nothing is written for a run without a journal: it changed nothing.
     """
@@ -92,11 +99,12 @@ def write_page(folder: Path, report: Reporter) -> None:
 
 
 def build(folder: Path) -> ChangeReport:
-    """The page of the install or reset in that folder. Raises UserError for an invalid file."""
+    """The page of the run in that folder. Raises UserError for an invalid file."""
     history = journal.load_run(folder)
     saved = folder / "plan.json"
     planned = _plan_approval(saved_plan.load(saved)) if saved.is_file() else Approval()
     kind = Operation(history.header.kind)
+    reversal, command = _REVERSALS[kind]
     final = _final_audit(folder, history.end.at if history.end else "")
     return ChangeReport(
         kind=kind,
@@ -108,17 +116,26 @@ def build(folder: Path) -> ChangeReport:
         hosts=_hosts(list(journal.read_entries(folder))),
         comparison=_comparison(folder, final),
         events=tuple(change_page.events(folder)),
-        reversal=Reversal.INSTALL_AGAIN if kind is Operation.RESET else Reversal.UNDONE_BY_RESET,
-        revert=shlex.join(
-            [
-                "invoke",
-                "install" if kind is Operation.RESET else "reset",
-                "--inventory",
-                history.header.inventory,
-            ]
-        ),
+        reversal=reversal,
+        revert=shlex.join(["invoke", *command, *_inventories(history.header)]),
         links=(*page.links(folder), *_final_link(folder, final)),
     )
+
+
+_REVERSALS = {
+    Operation.INSTALL: (Reversal.UNDONE_BY_RESET, ["reset"]),
+    Operation.RESET: (Reversal.INSTALL_AGAIN, ["install"]),
+    Operation.JOIN: (Reversal.LEAVE, ["federation", "leave"]),
+    Operation.LEAVE: (Reversal.JOIN_AGAIN, ["federation", "join"]),
+}
+
+
+def _inventories(header: RunHeader) -> list[str]:
+    """The options that name the run's clusters."""
+    words = ["--inventory", header.inventory]
+    if header.host_inventory:
+        words += ["--host-inventory", header.host_inventory, "--name", header.member]
+    return words
 
 
 def _hosts(entries: Sequence[Entry]) -> tuple[HostChange, ...]:

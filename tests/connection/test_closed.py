@@ -392,8 +392,8 @@ def of_federation(site: Site) -> FederationOptions:
         membership,
         {
             "state.range_refusals": list,
-            "_Clusters.on_host": "uid u-0\nmember known u-2-\npod 127.0.0.9\nend\n",
-            "_Clusters.on_member": member,
+            "Clusters.on_host": "uid u-0\nmember known u-2-\npod 127.0.0.9\nend\n",
+            "Clusters.on_member": member,
             "_unreached": list,
             "_carry_out": None,
         },
@@ -485,10 +485,10 @@ COMMANDS: dict[Callable[[Site], object], Sequence[str]] = {
     reset_all: ("create_run_dir", "locks_held", "observe", "Engine.run_batches"),
     fetch: ("atomic.write",),
     join_one: (
-        "_Clusters.on_host", "_Clusters.on_member", "state.range_refusals", "_unreached",
+        "Clusters.on_host", "Clusters.on_member", "state.range_refusals", "_unreached",
         "_carry_out",
     ),
-    leave_one: ("_Clusters.on_host", "_Clusters.on_member", "_carry_out"),
+    leave_one: ("Clusters.on_host", "Clusters.on_member", "_carry_out"),
     drill_one: (
         "audit", "require_healthy", "find_roles", "DrillRunner._select", "DrillRunner._confirm",
         "locks_held", "DrillRunner._drills", "DrillRunner._revert", "wait_until_healthy",

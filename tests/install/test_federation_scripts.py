@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from hale.apply import karmada as client
 from hale.install.federation import membership, state
 from hale.install.federation.state import FederationMember, MemberObject
-from hale.shell import arguments, load_script, script_with
+from hale.shell import arguments, load_script
 
 HERE = Path(membership.__file__).parent
 CONFIG = base64.b64encode(b"certificate-authority-data: Q0E=\n").decode()
@@ -34,19 +35,25 @@ esac
 """
 
 
-def run(folder: Path, *names: str, stdin: str = "", words: str = "", **given: str) -> str:
-    """The output of these scripts, one after the other."""
+def run(
+    folder: Path,
+    script: str,
+    *,
+    karmada: bool = False,
+    stdin: str = "",
+    words: str = "",
+    **given: str,
+) -> str:
+    """The output of this script, after the functions that it uses."""
     programs = folder / "bin"
     programs.mkdir(exist_ok=True)
-    for name, text in (("kubectl", KUBECTL), ("curl", 'exit "$(cat "$FOLDER/code")"')):
-        (programs / name).write_text(f"#!/bin/sh\n{text}")
-        (programs / name).chmod(0o755)
+    for tool, text in (("kubectl", KUBECTL), ("curl", 'exit "$(cat "$FOLDER/code")"')):
+        (programs / tool).write_text(f"#!/bin/sh\n{text}")
+        (programs / tool).chmod(0o755)
     memory = folder / "memory"
     memory.mkdir(exist_ok=True)
-    first = script_with(
-        HERE / f"{names[0]}.sh", namespace="karmada-system", memory=str(memory), **given
-    )
-    text = words + first + "".join(load_script(HERE / f"{name}.sh") for name in names[1:])
+    begin = client.karmada_script if karmada else client.cluster_script
+    text = begin(str(memory), **given) + words + load_script(HERE / f"{script}.sh")
     done = subprocess.run(
         ["sh", "-euc", text],
         input=stdin,
@@ -64,7 +71,7 @@ def run(folder: Path, *names: str, stdin: str = "", words: str = "", **given: st
 
 
 def test_what_is_read_of_the_host(tmp_path: Path) -> None:
-    read = state.parse_host(run(tmp_path, "karmada", "karmada_client", "read_host"))
+    read = state.parse_host(run(tmp_path, "read_host", karmada=True))
     assert read.uid == "uid-1"
     assert read.members == (MemberObject("m1", "uid-2"), MemberObject("m2", ""))
     assert read.pods == ("10.1.0.2",), "only a pod that is ready answers"
@@ -76,12 +83,12 @@ def test_what_is_read_of_the_host(tmp_path: Path) -> None:
 )
 def test_what_is_read_of_a_member(tmp_path: Path, printed: str, account: str | None) -> None:
     (tmp_path / "account").write_text(printed)
-    read = state.parse_member(run(tmp_path, "karmada", "read_member"))
+    read = state.parse_member(run(tmp_path, "read_member"))
     assert read == FederationMember("uid-1", ("10.1.0.2",), account)
 
 
 def test_the_account_on_the_member(tmp_path: Path) -> None:
-    printed = run(tmp_path, "karmada", "invite", name="second", host="uid-0")
+    printed = run(tmp_path, "invite", name="second", host="uid-0")
     assert printed == "token dG9rZW4=\ntoken dG9rZW4=\nca Q0E=\nend\n"
     made = (tmp_path / "given").read_text()
     assert '{name: karmada-cluster, labels: {hale-federation: "uid-0"}}' in made
@@ -89,19 +96,19 @@ def test_the_account_on_the_member(tmp_path: Path) -> None:
 
 
 def test_the_member_in_karmada(tmp_path: Path) -> None:
-    run(tmp_path, "karmada", "karmada_client", "enroll", stdin="{}", name="second", patience="9")
+    run(tmp_path, "enroll", karmada=True, stdin="{}", name="second", patience="9")
     assert (tmp_path / "given").read_text() == "{}"
     assert "wait --for condition=Ready --timeout 9s" in (tmp_path / "calls").read_text()
 
 
 def test_a_leave_deletes_the_cluster_before_its_secrets(tmp_path: Path) -> None:
-    run(tmp_path, "karmada", "karmada_client", "expel", name="second", patience="9")
+    run(tmp_path, "expel", karmada=True, name="second", patience="9")
     deleted = re.findall(r"delete (\w+ \S+)", (tmp_path / "calls").read_text())
     assert deleted == ["cluster second", "secret second"]
 
 
 def test_what_a_join_has_made_is_deleted(tmp_path: Path) -> None:
-    run(tmp_path, "karmada", "forget", name="second")
+    run(tmp_path, "forget", name="second")
     deleted = re.findall(r"delete (\w+ \S+)", (tmp_path / "calls").read_text())
     assert deleted == [
         "clusterrolebinding karmada-controller-manager:karmada-second",

@@ -1,4 +1,4 @@
-# After karmada.sh, on the member. Given: name; host (its uid). Makes the account of Karmada's controllers, and prints
+# After hale/apply/karmada.sh, on the member. Given: name; host (its uid). Makes the account of Karmada's controllers, and prints
 # its token, that of the account by which it acts for users, and the cluster's CA, in base64.
 cluster apply --server-side --force-conflicts -f - >&2 <<END
 apiVersion: v1

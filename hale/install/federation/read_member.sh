@@ -1,4 +1,4 @@
-# After karmada.sh. The cluster's identity, its pods of CoreDNS, and `account HOST-`, where Karmada has one.
+# After hale/apply/karmada.sh. The cluster's identity, its pods of CoreDNS, and `account HOST-`, where Karmada has one.
 uid=$(cluster get namespace kube-system -o 'jsonpath={.metadata.uid}')
 echo "uid $uid"
 dns_pods

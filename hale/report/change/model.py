@@ -19,6 +19,8 @@ class Operation(StrEnum):
     UNDO = "undo"
     INSTALL = "install"
     RESET = "reset"
+    JOIN = "join"
+    LEAVE = "leave"
     DRILL = "drill"
 
 
@@ -87,6 +89,8 @@ class Reversal(StrEnum):
     UNDO = "undo"
     UNDONE_BY_RESET = "reset"
     INSTALL_AGAIN = "install"
+    LEAVE = "leave"
+    JOIN_AGAIN = "join"
     DRILL_REVERT = "revert"
     NOT_NEEDED = "not needed"
 

@@ -209,6 +209,9 @@ _IMPACTS = {
     "rebooted.",
     Operation.RESET: "What the cluster runs on these hosts stops, and its data on them is "
     "deleted. Nodes that leave a cluster of other hosts are drained first. No host is rebooted.",
+    Operation.JOIN: "A join interrupts nothing: it makes accounts on the member, and objects of "
+    "Karmada's own apiserver.",
+    Operation.LEAVE: "What Karmada has placed on the member is removed there, and stops.",
     Operation.DRILL: "Each fault interrupts what it stops until it is reverted.",
 }
 
@@ -225,6 +228,8 @@ _RECOVERED_NEXT = (
 _RECOVERY = {
     Operation.INSTALL: "Run the install again: it observes each phase, and completes it.",
     Operation.RESET: "Run the reset again: it observes what remains, and removes it.",
+    Operation.JOIN: "Run the join again: it makes what is missing.",
+    Operation.LEAVE: "Run the leave again: it removes what remains.",
     Operation.DRILL: "`invoke drill --revert` reverts what the drill left.",
 }
 
@@ -390,6 +395,10 @@ _REVERSALS = {
     Reversal.UNDONE_BY_RESET: "This removes the cluster from its hosts, with all data in it.",
     Reversal.INSTALL_AGAIN: "Cannot be undone: the cluster's data is deleted. A new install makes "
     "a new cluster.",
+    Reversal.LEAVE: "This takes the cluster out of the federation again, and removes what Karmada "
+    "has placed there since.",
+    Reversal.JOIN_AGAIN: "This makes the cluster a member again. Karmada then places what its "
+    "policies name it for; data of workloads that were removed is lost.",
     Reversal.DRILL_REVERT: "This reverts each fault that an interrupted drill left.",
     Reversal.NOT_NEEDED: "Nothing is left to undo.",
 }

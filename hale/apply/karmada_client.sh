@@ -1,4 +1,4 @@
-# After karmada.sh.
+# After hale/apply/karmada.sh.
 cluster -n "$namespace" get secret karmada-admin-config -o 'jsonpath={.data.karmada\.config}' |
   base64 -d >"$memory/config"
 [ -s "$memory/config" ] || { echo 'there is no Karmada of Hale here: invoke install' >&2; exit 1; }
