@@ -1,8 +1,9 @@
 """The host's planned address and the VIP: on its interfaces now, and in its boot configuration.
 
 Now: the planned address must be on an interface that is up. The VIP may be present as well, but
-only where its manager can have put it: on a master, unless the endpoint is external. That exactly
-one master has it is another requirement (HA-VIP-OWNER); a worker must never have it.
+only where its manager can have put it: on a master, and if the endpoint is external on one whose
+keepalived runs and has it in its configuration. That exactly one master has it is another
+requirement (HA-VIP-OWNER); a worker must never have it.
 
 At boot: only the host's own network configuration counts, and neither it nor a command that a boot
 runs (facts/parsers/boot_commands.py) may set the VIP. An address from DHCP does not count: the next
@@ -123,9 +124,12 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
     planned = _planned(case)
     endpoint = case.inventory.endpoint
     on: dict[str, list[str]] = {}
+    kept = False  # whether a keepalived on this host has the VIP
     for line in readings.output("ip").lines:
         words = split_words(line)
-        if words[:1] == ["of"]:
+        if words == ["keepalived", "has", endpoint.vip]:
+            kept = True
+        elif words[:1] == ["of"]:
             on[" ".join(words)] = []
         elif on and len(words) > 3 and words[2] in ("inet", "inet6"):
             key = next(reversed(on))
@@ -146,7 +150,7 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
         tuple(up),
         tuple(name for name in every if name not in up),
         tuple(vip_on),
-        case.host_name in masters and endpoint.kind != "external",
+        case.host_name in masters and (kept or endpoint.kind != "external"),
     )
 
 

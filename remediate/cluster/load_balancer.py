@@ -46,8 +46,6 @@ DROPIN = "/etc/systemd/system/haproxy.service.d/hale.conf"
 KEEPALIVED = "/etc/keepalived/keepalived.conf"
 CHECK = "/etc/keepalived/check-apiserver"
 CA = "/etc/haproxy/apiserver-ca.crt"
-# Fails where a VIP is on a master although the endpoint is external.
-VIP_ELSEWHERE = "NODES-ADDRESS"
 UNITS = {HAPROXY: "haproxy", KEEPALIVED: "keepalived"}
 PACKAGES = tuple(UNITS.values())  # named as their units
 # Seconds between two adverts; a node is lost after three missing ones and less than one more.
@@ -344,8 +342,7 @@ def _beside_others(site: ClusterContext, observations: Observations) -> Iterator
         yield (
             f"{name}: it would join with a load balancer of Hale's beside one that Hale did not "
             f"write ({others[0]}), and both would take the VIP. Configure haproxy and keepalived "
-            f"on {name} as on the other control-plane nodes, and set endpoint_kind=external with "
-            f"--ignore-preflight-errors {VIP_ELSEWHERE}, which then expects no VIP on a master."
+            f"on {name} as on the other control-plane nodes, and set endpoint_kind=external."
         )
 
 
