@@ -1,8 +1,9 @@
 """The host's planned address and the VIP: on its interfaces now, and in its boot configuration.
 
 Now: the planned address must be on an interface that is up. The VIP may be present as well, but
-only where its manager can have put it: on a master, unless the endpoint is external. That exactly
-one master has it is another requirement (HA-VIP-OWNER); a worker must never have it.
+only where its manager can have put it: on a master, and if the endpoint is external on one whose
+keepalived runs and has it in its configuration. That exactly one master has it is another
+requirement (HA-VIP-OWNER); a worker must never have it.
 
 At boot: only the host's own network configuration counts, and neither it nor a command that a boot
 runs (facts/parsers/boot_commands.py) may set the VIP; nor, on a host that is no master, a
@@ -35,7 +36,7 @@ from facts.parsers import (
     vip_config,
 )
 from facts.parsers.blanks import split_words
-from hale.inventory.ini import Host, Inventory
+from hale.inventory.ini import Host
 from hale.model.evidence import (
     CommandProbe,
     ConfigLine,
@@ -127,7 +128,7 @@ def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe,
             boot_files.PROBE,
             boot_commands.probe(),
         ]
-        if not _may_hold_vip(host, cases[0].inventory):
+        if not host.is_master:
             wanted.append(FileProbe(*_MANAGERS))
     planned = _address(host)
     if "runtime" in aspects and planned:
@@ -140,9 +141,12 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
     planned = _planned(case)
     endpoint = case.inventory.endpoint
     on: dict[str, list[str]] = {}
+    kept = False  # whether a keepalived on this host has the VIP
     for line in readings.output("ip").lines:
         words = split_words(line)
-        if words[:1] == ["of"]:
+        if words == ["keepalived", "has", endpoint.vip]:
+            kept = True
+        elif words[:1] == ["of"]:
             on[" ".join(words)] = []
         elif on and len(words) > 3 and words[2] in ("inet", "inet6"):
             key = next(reversed(on))
@@ -162,7 +166,7 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
         tuple(up),
         tuple(name for name in every if name not in up),
         tuple(vip_on),
-        bool(case.host and _may_hold_vip(case.host, case.inventory)),
+        bool(case.host and case.host.is_master) and (kept or endpoint.kind != "external"),
     )
 
 
@@ -177,7 +181,7 @@ def read_persisted(readings: HostView, case: Case[AddressParameters]) -> Address
     vip_setters = tuple(s.source for s in active if s.address == vip)
     try:
         vip_setters += tuple(_by_command(readings, vip))
-        if case.host and not _may_hold_vip(case.host, case.inventory):
+        if case.host and not case.host.is_master:
             vip_setters += tuple(_by_manager(readings, vip))
     except Unreadable:
         if setters and not vip_setters:
@@ -202,10 +206,6 @@ def _by_command(readings: HostView, vip: str) -> Iterator[ConfigLine]:
                 yield command.source
             elif added.startswith("$") and command.certain:
                 raise Unreadable(f"{command.source}: whether {added} is the VIP is unknown")
-
-
-def _may_hold_vip(host: Host, inventory: Inventory) -> bool:
-    return host.is_master and inventory.endpoint.kind != "external"
 
 
 def _by_manager(readings: HostView, vip: str) -> Iterator[ConfigLine]:

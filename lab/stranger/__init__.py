@@ -97,6 +97,11 @@ def delete_kube_proxy(lab: Lab) -> None:
     lab.hosts[0].run(load_script(_HERE / "no_kube_proxy.sh"), timeout=600)
 
 
+def restore_kube_proxy(lab: Lab) -> None:
+    """Take `delete_kube_proxy` back."""
+    lab.hosts[0].run(load_script(_HERE / "kube_proxy_back.sh"), timeout=600)
+
+
 def settle(lab: Lab) -> None:
     """Wait until all nodes are Ready, and everything runs. Raises LabError."""
     lab.hosts[0].run(load_script(_HERE / "settle.sh"), timeout=1200)

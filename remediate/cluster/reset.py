@@ -19,6 +19,7 @@ from collections.abc import Iterable, Sequence
 
 from facts import etcd
 from facts.cluster import file_digests, kubernetes, leftovers, nodes, services
+from facts.cluster.leftovers import Leftovers
 from hale.install.cluster_context import ClusterContext
 from hale.install.executor import BACKUP_DIR
 from hale.install.phase import (
@@ -84,8 +85,9 @@ def remaining(site: ClusterContext, observations: Observations, hosts: Sequence[
     problems = []
     for host in hosts:
         found = leftovers.read(observations.of(host.name, leftovers.SUBJECT))
-        if found.items:
-            problems.append(PhaseProblem(found.summary, host.name))
+        items = tuple(i for i in found.items if not _is_sites_vip(site, observations, host, i))
+        if items:
+            problems.append(PhaseProblem(Leftovers(items).summary, host.name))
     return tuple(problems)
 
 
@@ -94,11 +96,30 @@ def kept(site: ClusterContext, observations: Observations, hosts: Sequence[Host]
     return tuple(
         PhaseProblem(f"{unit} keeps running, because {path} is not as Hale wrote it", host.name)
         for host in hosts
-        if host.is_master and site.manages_load_balancer
         for path, unit in load_balancer.UNITS.items()
-        if (found := file_digests.read(observations.of(host.name, file_digests.SUBJECT)).get(path))
-        and not found.by_hale
-        and services.read(observations.of(host.name, services.SUBJECT))[unit].active
+        if _keeps_running(site, observations, host, path)
+    )
+
+
+def _keeps_running(site: ClusterContext, observations: Observations, host: Host, path: str) -> bool:
+    """Whether the unit of this configuration runs by one that is not as Hale wrote it."""
+    if not (host.is_master and site.manages_load_balancer):
+        return False
+    there = file_digests.read(observations.of(host.name, file_digests.SUBJECT))
+    found, unit = there.get(path), load_balancer.UNITS[path]
+    if found is None or found.by_hale:
+        return False
+    return services.read(observations.of(host.name, services.SUBJECT))[unit].active
+
+
+def _is_sites_vip(
+    site: ClusterContext, observations: Observations, host: Host, leftover: str
+) -> bool:
+    """Whether this is the VIP, and stays with the site's own load balancer."""
+    endpoint = site.inventory.endpoint
+    return leftover == f"vip {endpoint.vip}" and (
+        endpoint.kind == "external"
+        or _keeps_running(site, observations, host, load_balancer.KEEPALIVED)
     )
 
 

@@ -113,6 +113,34 @@ def test_what_keeps_running_is_reported(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("more", "files", "remaining"),
+    [
+        ("", "", ["m1: vip 10.0.0.100"]),
+        ("", "abc 600 1.0 /etc/keepalived/keepalived.conf\n", []),
+        (
+            "",
+            "abc 600 1.0 /etc/keepalived/keepalived.conf\nhale /etc/keepalived/keepalived.conf\n",
+            ["m1: vip 10.0.0.100"],
+        ),
+        ("endpoint_kind=external\n", "", []),
+        ("endpoint_kind=kube-vip\n", "", ["m1: vip 10.0.0.100"]),
+    ],
+)
+def test_the_vip_of_a_load_balancer_of_the_sites_is_no_leftover(
+    tmp_path: Path, more: str, files: str, remaining: list[str]
+) -> None:
+    """It keeps running, and the reset is complete. Anything else there is a leftover."""
+    site = factories.made(tmp_path, more)
+    outputs = {"written.files": files, "services.units": SERVICES}
+    for things in ("", "process etcd\n"):
+        answer = {"remains.things": f"{things}vip {site.inventory.endpoint.vip}\nend\n"}
+        found = factories.observed({"m1": outputs | answer}, {})
+        lines = list(map(str, reset.remaining(site, found, site.hosts[:1])))
+        expected = [line.replace("vip", "process etcd, vip") for line in remaining]
+        assert lines == ((expected or ["m1: process etcd"]) if things else remaining)
+
+
 def test_gone_goes_with_no_other_choice_of_hosts() -> None:
     for more in ({"hosts": "m1"}, {"packages": True}, {"allow_quorum_loss": True}):
         with pytest.raises(UserError, match="--gone excludes"):
