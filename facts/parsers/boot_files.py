@@ -23,7 +23,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from facts.parsers import conf_dirs, systemd_units
-from facts.parsers.blanks import BLANKS, SYSTEMD_BLANKS, split_words
+from facts.parsers.blanks import SYSTEMD_BLANKS, split_words
 from hale.model import budgets
 from hale.model.evidence import (
     EXISTENCE,
@@ -225,7 +225,7 @@ def _to_be_mounted_over(
     fstab = readings.file(FSTAB)
     for number, line in enumerate(_lines(fstab), 1):
         words = split_words(line)
-        if len(words) < 4 or line.lstrip(BLANKS).startswith("#") or _unescaped(words[1]) not in points:
+        if len(words) < 4 or words[0].startswith("#") or _unescaped(words[1]) not in points:
             continue
         if "noauto" not in words[3].split(","):
             note = f"has a boot mount {words[0]} over {file.path}, which is not mounted now"
