@@ -28,6 +28,7 @@ from facts.parsers import (
     boot_files,
     boot_network,
     boot_target,
+    boot_writes,
     cloud_init,
     ip_command,
     systemd_units,
@@ -188,6 +189,7 @@ def read_persisted(readings: HostView, case: Case[AddressParameters]) -> Address
             raise
     if setters and not vip_setters:
         _refuse_removals(readings, planned, {s.interface for s in active if s.address == planned})
+        boot_writes.refuse_files(readings, [source.path for source in setters])
     dhcp = tuple(s.source for s in active if s.address is None)
     idle = tuple(replace(s.source, note=s.idle) for s in every if s.idle and s.address == planned)
     return AddressPersisted(

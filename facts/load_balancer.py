@@ -34,6 +34,7 @@ from facts.parsers import (
     boot_commands,
     boot_files,
     boot_target,
+    boot_writes,
     conf_dirs,
     haproxy,
     service_commands,
@@ -245,6 +246,7 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
         present = [file.path for file in used if file.kind == "f" and file.content]
         unit_settings.refuse_conditions(readings, unit, present)
         boot_files.refuse_files(readings, used)
+        boot_writes.refuse_files(readings, [file.path for file in files])
         service_commands.refuse_stops(readings, unit)
     return LoadBalancerPersisted(unit, enabled, tuple(dict.fromkeys(faults)), sources, tuple(paths))
 

@@ -1,6 +1,6 @@
 """SELinux: its mode now, and its mode after a boot.
 
-Sources: selinux(8), selinux_config(5) and libselinux' selinux_getenforcemode and
+Sources: selinux(8), selinux_config(5), setenforce(8) and libselinux' selinux_getenforcemode and
 selinux_init_load_policy; the kernel's admin-guide/kernel-parameters (selinux=, enforcing=,
 lsm=, security=).
 
@@ -10,12 +10,12 @@ a line a boot is permissive. The argument `selinux=0` overrides the file, and so
 unless the file says disabled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import boot_files, boot_loader
+from facts.parsers import boot_commands, boot_files, boot_loader, boot_writes, ip_command
 from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.boot_loader import Boot
 from hale.inventory.ini import Host
@@ -30,6 +30,8 @@ CONFIG = "/etc/selinux/config"
 # Red Hat's link to CONFIG; `sed -i` replaces it with a file that no program reads.
 OLD_CONFIG = "/etc/sysconfig/selinux"
 DISABLED, PERMISSIVE, ENFORCING = "disabled", "permissive", "enforcing"
+# What setenforce(8) sets.
+_SET = {"0": PERMISSIVE, "permissive": PERMISSIVE, "1": ENFORCING, "enforcing": ENFORCING}
 
 
 class SelinuxParameters(Struct, frozen=True):
@@ -87,6 +89,7 @@ def probes(host: Host, cases: Sequence[Case[SelinuxParameters]]) -> tuple[Probe,
     return (
         FileProbe(ENFORCE, FILE_SYSTEMS, LABEL, CONFIG, OLD_CONFIG, *boot_loader.PATTERNS),
         boot_files.PROBE,
+        *boot_commands.probes(cases),
     )
 
 
@@ -131,6 +134,8 @@ def read_persisted(readings: HostView, case: Case[SelinuxParameters]) -> Selinux
     fixed = [ConfigLine(CONFIG, 0, f"SELINUX={mode}") for mode in modes[:1]]
     then = [(boot, _outcome(boot, modes[0], fixed, by_default)) for boot in boots if modes]
     file = readings.file(CONFIG)
+    if not bad:
+        _refuse_commands(readings, modes, {o.mode for o in outcomes}, lines[:1])
     return replace(
         (bad or outcomes)[0],
         hint=_hint(readings, mode),
@@ -143,6 +148,25 @@ def read_persisted(readings: HostView, case: Case[SelinuxParameters]) -> Selinux
         ),
         strange=CONFIG if file and file.kind != "f" else "",
     )
+
+
+def _refuse_commands(
+    readings: HostView, modes: Sequence[str], then: Collection[str], lines: Sequence[ConfigLine]
+) -> None:
+    """Raises Unreadable where a command of a boot may set a mode that is not accepted, or write the
+    file. then: the modes of the boots to come; disabled, it cannot be set."""
+    words = [line.text.lower() for line in lines]
+    boot_writes.refuse(readings, (CONFIG,), boot_writes.Interest(words, lines))
+    if {*then} <= {DISABLED}:
+        return
+    for command in boot_commands.commands(readings, "(^|[^A-Za-z0-9_.-])setenforce[ \t]"):
+        for words in ip_command.commands(command.text):
+            at = ip_command.program_at(words, "setenforce")
+            mode = words[at + 1].lower() if 0 <= at < len(words) - 1 else ""
+            if at >= 0 and _SET.get(mode) not in modes:
+                raise Unreadable(
+                    f"{command.source} may set SELinux's mode after a boot ({command.source.text})"
+                )
 
 
 def _argument(boot: Boot) -> str:

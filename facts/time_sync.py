@@ -26,6 +26,7 @@ from facts.parsers import (
     boot_commands,
     boot_files,
     boot_target,
+    boot_writes,
     service_commands,
     systemd_units,
     time_sources,
@@ -344,6 +345,7 @@ def read_persisted(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSy
         aliased = [name for name, target in aliases.items() if target == unit]
         others = [*aliased, *(n.removesuffix(".service") for n in aliased), NAMES[UNITS[unit]]]
         service_commands.refuse_stops(readings, unit, others=others, clock=True)
+        boot_writes.refuse_files(readings, [line.path for line in configured.lines])
     lines = tuple(replace(line, wins=True) for line in configured.lines)
     return TimeSyncPersisted(enabled, UNITS[unit], problem, states, sources=lines)
 

@@ -33,6 +33,7 @@ from facts.parsers import (
     boot_commands,
     boot_files,
     boot_target,
+    boot_writes,
     service_commands,
     systemd_units,
     unit_command,
@@ -243,6 +244,7 @@ def _refuse_losses(
     present = [file.path for file in used if file.kind == "f" and file.content]
     unit_settings.refuse_conditions(its, unit, present)
     boot_files.refuse_files(its, used)
+    boot_writes.refuse_files(its, instance.paths if instance else ())
     service_commands.refuse_stops(its, unit)
 
 

@@ -73,7 +73,8 @@ def fix_persisted(fact: HostsFilePersisted, case: Case[HostsFileParameters]) -> 
         return (
             ManualStep(
                 f"{lines}. Make {HOSTS} a file of its own that a boot keeps: copy what it leads to "
-                "into its place (`cp --remove-destination`), unmount what covers it, and give "
+                "into its place (`cp --remove-destination`), unmount what covers it, take the "
+                "mount out of /etc/fstab, or disable its unit, and give "
                 "/etc/tmpfiles.d a file of the same name without the line. Then plan again: Hale "
                 "does not edit a file that no boot will read."
             ),

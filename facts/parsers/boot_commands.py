@@ -44,9 +44,10 @@ NAME = "boot_commands"
 # The lines that are read, for all subjects together: a host looks for them once.
 _PROGRAMS = (
     "swapon|ip|ifconfig|ifup|ifdown|hostname|hostnamectl|firewalld|nft|ufw|netfilter-persistent"
+    "|setenforce"
     "|ip6?tables(-nft|-legacy)?(-restore|-apply)?"
 )
-_COPIES = "cp|mv|ln|install|rsync|tar"
+_COPIES = "cp|mv|ln|install|rsync|tar|mount"
 _EDITORS = f"tee|sed|perl|rm|dd|truncate|patch|ed|ex|{_COPIES}"
 _BEFORE, _END = "(^|[^A-Za-z0-9_.-])", "([^A-Za-z0-9_.-]|$)"
 LINES = (
@@ -60,7 +61,7 @@ LINES = (
     # What is copied into a folder, and what is written in the present one.
     f"|{_BEFORE}({_COPIES})[[:blank:]].*[[:blank:]=\"']/(etc(/[a-z.-]*)*)?[\"']?([[:blank:];|&)]|$)"
     f"|(>|{_BEFORE}({_EDITORS})[[:blank:]])(.*[^A-Za-z0-9_.-])?"
-    f"(fstab|hosts|hostname|modules|[A-Za-z0-9_-]+[.]conf){_END}"
+    f"(fstab|hosts|hostname|modules|interfaces|selinux/config|[A-Za-z0-9_-]+[.](conf|cfg|ya?ml)){_END}"
 )
 _SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
 NAMES = load_script(Path(__file__).with_name("script_names.sh"))

@@ -1,8 +1,9 @@
 """Whether a boot finds a file of /etc, or of the kubelet's folder, as it is now. Not a subject.
 
 It does not where the file is in memory (a link or a bind mount that leads into /run, a tmpfs over
-its folder), where something is mounted by hand over it, over /etc or where its link leads, and
-where systemd-tmpfiles writes, replaces or removes it at boot.
+its folder), where something is mounted by hand over it, over /etc or where its link leads, where a
+boot mounts something over it that is not mounted now, and where systemd-tmpfiles writes, replaces
+or removes it at boot.
 
 A root that is an overlay whose upper folder is in memory (Ubuntu's overlayroot) loses every edit:
 what a boot finds is in its image, which is not read. A root that is a tmpfs itself is a diskless
@@ -62,9 +63,13 @@ EMPTIED = ("/run/", "/var/run/", "/tmp/", "/dev/shm/")
 ParametersT = TypeVar("ParametersT")
 FactT = TypeVar("FactT", bound=Fact)
 
+# Units that mount something over /etc or below it, and what pulls them in.
+_OVER_ETC = ("etc.mount", "etc-*.mount", "etc.automount", "etc-*.automount")
+
 PROBE = FileProbe(
     *RULES,
     *select(EXISTENCE, *systemd_units.file_patterns(SERVICE), *MOUNTS),
+    *systemd_units.existence(*_OVER_ETC),
     *select(_IN_ETC, FSTAB),
     *select(_MOUNTS_NEAR_ROOT, MOUNT_TABLE),
 )
@@ -92,6 +97,7 @@ def losses(readings: HostView, files: Iterable[File]) -> tuple[ConfigLine, ...]:
             *_in_memory(file, types),
             *_mounted_over(readings, file, mounts),
             *_behind_a_mount(readings, file, mounted),
+            *_to_be_mounted_over(readings, file, mounts),
             *_rewritten(file, rules),
         ):
             found.setdefault(str(line), line)
@@ -207,6 +213,31 @@ def _mounted_over(readings: HostView, file: File, mounts: Sequence[str]) -> Iter
         if not _mounted_at_boot(readings, point):
             note = f"covers {file.path}, and neither {FSTAB} nor a unit mounts it at boot"
             yield ConfigLine(point, 0, "a mount", note=note)
+
+
+def _to_be_mounted_over(
+    readings: HostView, file: File, mounts: Sequence[str]
+) -> Iterator[ConfigLine]:
+    """What a boot mounts over the file and is not mounted now: lines of fstab, and units."""
+    parts = file.path.split("/")
+    above = ["/".join(parts[:n]) for n in range(2, len(parts) + 1)]
+    points = [point for point in above if point.startswith("/etc") and point not in mounts]
+    fstab = readings.file(FSTAB)
+    for number, line in enumerate(_lines(fstab), 1):
+        words = split_words(line)
+        if len(words) < 4 or words[0].startswith("#") or _unescaped(words[1]) not in points:
+            continue
+        if "noauto" not in words[3].split(","):
+            note = f"has a boot mount {words[0]} over {file.path}, which is not mounted now"
+            yield ConfigLine(FSTAB, number, line, changed=fstab.changed if fstab else 0, note=note)
+    pulled = {conf_dirs.name_of(link) for link in systemd_units.pull_links(readings, *_OVER_ETC)}
+    found = systemd_units.in_force(readings, *_OVER_ETC)
+    for point in points:
+        for kind in ("mount", "automount"):
+            unit = systemd_units.name_of_path(point, kind)
+            if unit in pulled and unit in found and not systemd_units.masked(found[unit]):
+                note = f"is mounted over {file.path} at boot, and is not mounted now"
+                yield ConfigLine(found[unit].path, 0, unit, changed=found[unit].changed, note=note)
 
 
 def _behind_a_mount(readings: HostView, file: File, mounted: _Mounted) -> Iterator[ConfigLine]:

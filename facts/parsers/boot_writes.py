@@ -30,7 +30,7 @@ _READERS = frozenset(
         "grep egrep fgrep zgrep cat head tail cut sort uniq wc tr test [ [[ diff cmp md5sum "
         "sha1sum sha256sum sha512sum stat ls file less getent awk gawk mawk logger echo printf "
         "read readlink realpath restorecon source . inotifywait while done until chown chmod chcon "
-        "setfacl chattr lsattr hostname sysctl systemd-sysctl mount umount findmnt swapon swapoff "
+        "setfacl chattr lsattr hostname sysctl systemd-sysctl umount findmnt fstrim swapon swapoff "
         "modprobe touch mkdir auditctl docker podman nerdctl ctr crictl"
     )
 )
@@ -40,8 +40,8 @@ _INTO = re.compile(r"(?:-t|--target-directory=?)(.*)")
 _UNPACKS = re.compile(r"-?[A-Za-z]*x[A-Za-z]*|--(?:extract|get)")
 _IN_PLACE = re.compile(r"-[A-Za-z]*i|--in-place")
 _TEXT = r"(?:[\w .:@=*-]|\\[./*])+"
-_DELETION = re.compile(rf"/(?P<text>{_TEXT})/d", re.ASCII)
-_CHANGE = re.compile(rf"s([/|#,])(?P<text>{_TEXT}?)\1(?P<new>{_TEXT})?\1[gI]*", re.ASCII)
+_DELETION = re.compile(rf"/\^?(?P<text>{_TEXT})\$?/d", re.ASCII)
+_CHANGE = re.compile(rf"s([/|#,])\^?(?P<text>{_TEXT}?)\$?\1(?P<new>{_TEXT})?\1[gI]*", re.ASCII)
 # What deletes lines, or comments them out.
 _TAKES_OUT = re.compile(
     r"(?:/.*/|[0-9$]*)I?d|(?:/.*/I?[ \t]*)?s(?P<by>[/|,@])(?:(?!(?P=by)).)*(?P=by)[ \t]*#"
@@ -58,7 +58,7 @@ _LAST = r"(?![\w./*@-])"
 _NAME = r"[\w.*@+%${}-]*"
 _PACKAGES = ("/usr/", "/lib/", "/sbin/", "/bin/")
 # What a boot's script names beside the file itself: the folder that is copied into.
-_FOLDER = r"|(^|[^A-Za-z0-9_.-])(cp|mv|ln|install|rsync|tar)([ \t]|$)"
+_FOLDER = r"|(^|[^A-Za-z0-9_.-])(cp|mv|ln|install|rsync|tar|mount)([ \t]|$)"
 
 
 class Interest(Struct, frozen=True):
@@ -106,6 +106,11 @@ def refuse(readings: HostView, targets: Iterable[str], interest: Interest) -> No
     for target in targets:
         for line in writes(readings, target, interest):
             raise Unreadable(sentence(line, target))
+
+
+def refuse_files(readings: HostView, paths: Iterable[str]) -> None:
+    """As `refuse`, for files of which all lines matter. Raises Unreadable."""
+    refuse(readings, dict.fromkeys(p for p in paths if p.startswith("/etc/")), Interest(("",)))
 
 
 def sentence(line: ConfigLine, path: str) -> str:
@@ -166,8 +171,10 @@ def _matters(literal: "re.Match[str]", path: str, interest: Interest) -> bool:
 def _fills(given: Sequence[str], target: str) -> bool:
     """Whether a command copies or unpacks files into the folder that the file is in."""
     names = [_program(word) for word in given]
-    at = next((n for n, name in enumerate(names) if name in (*_COPY, "tar")), -1)
-    rest = given[at + 1 :] if at >= 0 else ()
+    at = next((n for n, name in enumerate(names) if name in (*_COPY, "tar")), len(names))
+    rest = given[at + 1 :]
+    if "mount" in names and any(w in given for w in ("--bind", "--rbind", "bind", "tmpfs")):
+        return given[-1].startswith("/etc") and target.startswith(_as_folder(given[-1]))
     if names[at : at + 1] == ["tar"]:
         folders = [after for word, after in pairwise(rest) if word in ("-C", "--directory")]
         folders += [word.partition("=")[2] for word in rest if word.startswith("--directory=")]
@@ -217,6 +224,8 @@ def _command_writes(given: Sequence[str], path: str, interest: Interest, package
         return any(map(_IN_PLACE.match, given)) and _edits(given, exact, interest)
     if before & frozenset(_COPY):
         return "mv" in before or given[-1] == path or any(map(_INTO.fullmatch, given))
+    if "mount" in before:  # over the file, and not of the table of that name
+        return given[-1] == path and given[at - 1] not in ("-T", "--fstab")
     if "tar" in before:
         return _unpacks(given[names.index("tar") + 1 :])
     if packaged:
@@ -235,6 +244,8 @@ def _edits(given: Sequence[str], exact: "re.Pattern[str]", interest: Interest) -
         if not found:
             return True
         for text in (found["text"], found.groupdict().get("new") or ""):
-            if interest.has(re.sub(r"\\(.)", r"\1", text)):
+            plain = re.sub(r"\\(.)", r"\1", text)
+            same = text is not found["text"] and plain in [line.text for line in interest.deciding]
+            if interest.has(plain) and not same:
                 return True
     return not every
