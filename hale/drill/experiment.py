@@ -310,6 +310,7 @@ class DrillRun:
             reboots=self.fault.reboots,
             invalid_because=measurement.invalid_because(log) or self._not_missed(),
             route=str(self._target),
+            moves=self.drilled is not None and self.drilled.moves,
         )
 
 

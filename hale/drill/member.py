@@ -26,7 +26,7 @@ from hale.drill.fault import Fault
 from hale.drill.sampler import BEGIN, FOLDER
 from hale.drill.workload import IMAGE, pause_container
 from hale.inventory.ini import Inventory
-from hale.model.drill import FaultKind
+from hale.model.drill import FaultKind, Measurement
 from hale.model.errors import UserError
 from hale.shell import load_script
 from hale.ssh import SessionPool
@@ -107,6 +107,20 @@ def _evicts(policy: dict[str, Any], member: str) -> bool:
         and any(each["effect"] == "NoExecute" for each in spec["taints"])
         and any(each["conditionType"] == "Ready" for each in spec.get("addOnConditions") or ())
     )
+
+
+def problems(done: Sequence[Measurement]) -> list[str]:
+    """What is wrong with the federation by these drills' measurements; empty if nothing is."""
+    found = []
+    for one in done:
+        if one.kind is not FaultKind.MEMBER:
+            continue
+        if one.invalid_because:
+            found.append(one.invalid_because)
+        elif one.moves and one.replicas_recovered_at is None:
+            found.append("the workload was not ready elsewhere while the member was disconnected")
+        found += [f"{c.kind}: {c.last_detail}" for c in one.components if c.recovered_at is None]
+    return found
 
 
 def faults(first: Inventory, second: Inventory) -> tuple[Fault, ...]:

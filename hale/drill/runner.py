@@ -161,7 +161,7 @@ class DrillRunner:
             if not not_reverted:
                 state = DrillState.INTERRUPTED if reason else DrillState.FINISHED
                 book.write(DrillEnd(state, now()))
-        return _DrillEnd(reason, not_reverted, problems)
+        return _DrillEnd(reason, not_reverted, [*problems, *member.problems(self._done)])
 
     def _select(self, kind: FaultKind, roles: ClusterRoles) -> tuple[Fault, ...]:
         """The faults of this drill: one, but for a member with several hosts."""

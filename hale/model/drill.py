@@ -134,6 +134,7 @@ class Measurement(
     had_replica: whether a replica of the workload ran on the host.
     invalid_because: why the measurement proves nothing; empty if it is valid.
     route: what the client requested, and at which addresses.
+    moves: whether the workload had to move to another member of the federation.
     """
 
     kind: FaultKind
@@ -159,6 +160,7 @@ class Measurement(
     reboots: bool
     invalid_because: str = ""
     route: str = ""
+    moves: bool = False
 
     @property
     def longest_downtime(self) -> float:

@@ -1,6 +1,7 @@
 """A disconnected member: which it is, what moves, and whether its workload is there once."""
 
 import json
+from contextlib import nullcontext
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,20 @@ from msgspec.structs import replace
 
 from hale.apply.lock import Owner
 from hale.drill import experiment, member, member_health, revert, workflow
+from hale.drill import runner as drill_runner
 from hale.drill.experiment import DrillRun
 from hale.drill.fault import Fault
 from hale.drill.health import HealthTimeline, parse_samples
 from hale.drill.journal import SCHEMA, DrillHeader, DrillJournal, WorkloadEvent, load_drill
 from hale.drill.live_view import LiveView
 from hale.drill.options import DrillOptions
+from hale.drill.runner import DrillRunner
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
-from hale.model.drill import ComponentKind, FaultKind
+from hale.model.drill import Component, ComponentKind, FaultKind, Interval, Measurement
 from hale.model.errors import UserError
 from hale.ssh import SessionPool, Target
+from tests.drill.test_chart import drill
 from tests.drill.test_health import table
 from tests.install.test_federation_state import SECOND
 
@@ -356,3 +360,57 @@ def test_the_loops_of_a_drill(run: DrillRun, monkeypatch: pytest.MonkeyPatch) ->
     history = load_drill(run.folder)
     assert history is not None
     assert history.sampler_hosts == ["k8s-node-01", "k8s-master-01", "b1"]
+
+
+# --- the verdict ---
+
+
+def measured(replicas: tuple[tuple[float, float | None], ...], **changed: object) -> Measurement:
+    """As a drill on two clusters of the lab measured it, but for the replicas."""
+    missed = Component(ComponentKind.MEMBER, (Interval(76.67, 117.07),), "")
+    detail = "2 replicas too many on second"
+    intervals = tuple(Interval(*pair) for pair in replicas)
+    values: dict[str, object] = {
+        "kind": FaultKind.MEMBER,
+        "components": (missed, Component(ComponentKind.REPLICAS, intervals, detail)),
+        "reverted_at": 86.06,
+        "ended": 122.86,
+        "replicas": 2,
+        "moves": True,
+    }
+    return drill(**(values | changed))
+
+
+@pytest.mark.parametrize(
+    ("replicas", "changed", "problems"),
+    [
+        (((0.73, 80.07), (86.59, 122.28)), {}, []),
+        (((0.73, 122.28),), {"moves": False}, []),
+        (((0.73, 122.28),), {}, ["not ready elsewhere"]),
+        (((0.73, 80.07), (86.59, None)), {}, ["replicas: 2 replicas too many on second"]),
+        (((0.73, 80.07),), {"invalid_because": "second stayed Ready"}, ["second stayed Ready"]),
+        (((0.73, None),), {"kind": FaultKind.WORKER}, []),
+    ],
+)
+def test_what_is_wrong_with_the_federation(
+    replicas: tuple[tuple[float, float | None], ...],
+    changed: dict[str, object],
+    problems: list[str],
+) -> None:
+    found = member.problems([measured(replicas, **changed)])
+    assert len(found) == len(problems)
+    assert all(wanted in text for wanted, text in zip(problems, found, strict=True))
+
+
+def test_a_drill_with_a_doubled_replica_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: Inventory
+) -> None:
+    """The audit at the end, which knows members and no workload, finds nothing."""
+    options = DrillOptions("member", tmp_path, INVENTORY, yes=True)
+    runner = DrillRunner(options, known, SessionPool({}), (FaultKind.MEMBER,), LiveView())
+    runner._done.append(measured(((0.73, 80.07), (86.59, None))))
+    monkeypatch.setattr(drill_runner, "locks_held", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(drill_runner, "wait_until_healthy", lambda *_: ([], None))
+    monkeypatch.setattr(DrillRunner, "_drills", lambda *_: None)
+    end = runner._inject_and_revert(tmp_path, [])
+    assert end.unhealthy == ["replicas: 2 replicas too many on second"]

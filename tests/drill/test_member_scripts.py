@@ -18,7 +18,9 @@ IP = r"""
 family=$1 file=$FOLDER/rules$1; shift 2
 case $* in
 "show pref"*) cat "$file" 2>/dev/null || : ;;
-"add pref 7 to "*" blackhole") [ ! -e "$FOLDER/full" ] || { rm "$FOLDER/full"; exit 2; }; echo "$5" >>"$file" ;;
+"add pref 7 to "*" blackhole")
+  [ ! -e "$FOLDER/full" ] || { rm "$FOLDER/full"; exit 2; }
+  echo "$5" >>"$file" ;;
 "del pref 7") [ -s "$file" ] || exit 2; sed -i 1d "$file" ;;
 *) echo "unknown: $*" >&2; exit 255 ;;
 esac
