@@ -29,9 +29,10 @@ def drill_command(power: Callable[[Path], PowerSwitch | None]) -> Task[Any]:
         without_positional="revert",
         help={
             "part": "which fault to inject: vip, apiserver, etcd, worker, master, ingress, "
-            "dashboard, several separated by commas, or all (the first five)",
+            "dashboard, member, several separated by commas, or all (the first five)",
             "inventory": options.INVENTORY,
             "host": "the host to inject it on (default: the one with the largest effect)",
+            "member-inventory": "for member: the inventory of the member to disconnect",
             "allow-production": "run on hosts that are not a lab; read docs/drills.md first",
             "yes": options.YES,
             "force-unlock": options.FORCE_UNLOCK,
@@ -44,6 +45,7 @@ def drill_command(power: Callable[[Path], PowerSwitch | None]) -> Task[Any]:
         part: str = "",
         inventory: str = "",
         host: str = "",
+        member_inventory: str = "",
         allow_production: bool = False,
         yes: bool = False,
         force_unlock: bool = False,
@@ -69,6 +71,7 @@ def drill_command(power: Callable[[Path], PowerSwitch | None]) -> Task[Any]:
             yes=yes,
             force_unlock=force_unlock,
             power=power(path),
+            member=Path(member_inventory) if member_inventory else None,
             command=[Path(sys.argv[0]).name, *sys.argv[1:]],
             login=login,
         )

@@ -11,7 +11,7 @@ from hale.audit.audit import Audit
 from hale.audit.run import AuditResult
 from hale.drill.fault import ClusterRoles
 from hale.inventory.ini import Inventory
-from hale.model.drill import COMPONENT_FAULTS, FaultKind
+from hale.model.drill import GUARDED_SUBJECTS, FaultKind
 from hale.model.errors import UserError
 from hale.model.requirement import Aspect, Guard, Profile
 from hale.model.results import Results
@@ -52,9 +52,10 @@ def audit_cluster(
 def drill_guards(standard: Standard, kinds: Collection[FaultKind] = ()) -> frozenset[str]:
     """Ids of the requirements that the cluster must meet before and after these drills.
 
-    The drill of a component adds that of the subject of its name.
+    The drill of a component adds those of its subject.
     """
-    own = {r.id for r in standard.requirements if r.subject in {*COMPONENT_FAULTS} & {*kinds}}
+    subjects = {GUARDED_SUBJECTS[kind] for kind in kinds if kind in GUARDED_SUBJECTS}
+    own = {r.id for r in standard.requirements if r.subject in subjects}
     return frozenset(r.id for r in standard.guarding(Guard.DRILL)) | own
 
 

@@ -9,12 +9,14 @@ the kubelet's folder, so that it stays down. etcd is killed as often as the kube
 with its manifest gone, the kubelet would try to delete the member's Pod through an apiserver that
 has no etcd, and would wait for half a minute at a time before it read the manifest again. Power
 is cut by the lab; on a site a host is rebooted instead, because nothing could power it on again.
+A member of the federation is disconnected on its own hosts: rules of the routing policy, which a
+reboot clears, drop what they would send to the hosts and pods of the cluster with Karmada.
 
 Processes are found by their static Pod's or unit's control group: other Pods (a hosted control
 plane, an ingress controller) and users may have processes of the same name.
 
-Sources: systemctl(1), mask --runtime; systemd-run(1); kubernetes.io, "Create static Pods";
-haproxy's Management Guide, "Stopping and restarting HAProxy".
+Sources: systemctl(1), mask --runtime; systemd-run(1); ip-rule(8); kubernetes.io, "Create static
+Pods"; haproxy's Management Guide, "Stopping and restarting HAProxy".
 """
 
 import shlex
@@ -26,7 +28,7 @@ from typing import NamedTuple, Protocol
 from hale.inventory.ini import Inventory
 from hale.model.drill import COMPONENT_FAULTS, FaultKind
 from hale.model.errors import UserError
-from hale.shell import PROCESSES, load_script, script_with
+from hale.shell import PROCESSES, arguments, load_script, script_with
 
 HERE = Path(__file__).parent
 AUTO_REVERT_AFTER = 900  # seconds until a host reverts the fault by itself
@@ -65,6 +67,7 @@ _TITLES = {
     FaultKind.MASTER: "the control-plane node {}",
     FaultKind.INGRESS: "the node {} with a replica of the ingress",
     FaultKind.DASHBOARD: "the node {} with a replica of the dashboard",
+    FaultKind.MEMBER: "the network between the member's host {} and the cluster with Karmada",
 }
 _METHODS = {
     FaultKind.VIP: "SIGKILL, masked until reverted",
@@ -74,16 +77,21 @@ _METHODS = {
     FaultKind.MASTER: "power cut",
     FaultKind.INGRESS: "power cut",
     FaultKind.DASHBOARD: "power cut",
+    FaultKind.MEMBER: "packets to that cluster are dropped (ip rule) until reverted",
 }
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault on one host. reboots: the host comes back by itself."""
+    """One fault on one host. reboots: the host comes back by itself.
+
+    unreached: addresses and ranges that the host cannot answer any more.
+    """
 
     kind: FaultKind
     host: str
     reboots: bool = False
+    unreached: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -105,7 +113,8 @@ class Fault:
         if self.kind in HOST_FAULTS:
             return f"{REPORT_LOSS}systemctl --no-block reboot\n"
         scripts = _SCRIPTS[self.kind]
-        return f"{scripts.check}{_after(limit, self.revert_script())}{scripts.inject}"
+        begin = arguments(*self.unreached) + scripts.check
+        return f"{begin}{_after(limit, self.revert_script())}{scripts.inject}"
 
     def revert_script(self) -> str:
         """Shell, run as root on the host; reverts whatever is left of the fault."""
@@ -121,7 +130,8 @@ def _after(limit: int, script: str) -> str:
         f"systemctl --quiet stop {_UNDO}.timer 2>/dev/null || :\n"
         f"systemd-run --quiet --collect --unit={_UNDO} --on-active={limit} "
         "--timer-property=AccuracySec=1s "
-        f"/bin/sh -c {shlex.quote(script)}\n"
+        # systemd expands variables in a command line; `$$` is a `$` (systemd.service(5)).
+        f"/bin/sh -c {shlex.quote(script.replace('$', '$$'))}\n"
     )
 
 
@@ -178,10 +188,17 @@ _ETCD = _Scripts(
     ),
     f"systemctl --quiet stop {_KILLER} 2>/dev/null || :\n",
 )
+_PREFERENCE = "7"  # of the rules: before those of the site, after the host's own addresses
+_MEMBER = _Scripts(
+    script_with(HERE / "member.check.sh", preference=_PREFERENCE),
+    script_with(HERE / "member.inject.sh", preference=_PREFERENCE),
+    script_with(HERE / "member.revert.sh", preference=_PREFERENCE),
+)
 _SCRIPTS = {
     FaultKind.VIP: _VIP,
     FaultKind.APISERVER: _manifest("kube-apiserver"),
     FaultKind.ETCD: _ETCD,
+    FaultKind.MEMBER: _MEMBER,
 }
 
 

@@ -23,7 +23,7 @@ from hale.drill.workload import ADMIN, NAME
 from hale.inventory.ini import Inventory
 from hale.model.address import url_host
 from hale.model.drill import ComponentKind
-from hale.shell import arguments, script_with
+from hale.shell import arguments, load_script, script_with, variables
 
 HERE = Path(__file__).parent
 PERIOD = 0.5  # seconds between two samples of etcd
@@ -38,7 +38,6 @@ MAX_RENEWAL_GAP = 5.0
 LEADERS = (ComponentKind.CONTROLLER_MANAGER, ComponentKind.SCHEDULER)
 
 _ETCD = "/etc/kubernetes/pki/etcd"
-_SOCKET = f"{FOLDER}/api.sock"
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 
 
@@ -57,21 +56,32 @@ def etcd_script(inventory: Inventory) -> str:
 
 def api_script(*, workload: bool) -> str:
     """The loop that queries the API, in POSIX sh. workload: the workload's Pods as well."""
-    tables = ["/api/v1/nodes?includeObject=None"]
+    tables = {"nodes": "/api/v1/nodes"}
     if workload:
-        tables.append(f"/api/v1/namespaces/{NAME}/pods?includeObject=None")
-    names = (*LEADERS, *(("nodes", "pods") if workload else ("nodes",)))
-    return BEGIN + script_with(
-        HERE / "health_api.sh",
-        kubeconfig=ADMIN,
-        socket=_SOCKET,
-        errors=f"{FOLDER}/proxy.err",
+        tables["pods"] = f"/api/v1/namespaces/{NAME}/pods"
+    return own_api_script({name: f"{_LEASES}/{name}" for name in LEADERS}, tables)
+
+
+def own_api_script(objects: Mapping[str, str], tables: Mapping[str, str], name: str = "api") -> str:
+    """The loop that requests these paths of the host's own apiserver, by the records' names."""
+    proxy = script_with(HERE / "health_api.sh", kubeconfig=ADMIN)
+    return BEGIN + poll_script(name, proxy, objects, tables)
+
+
+def poll_script(
+    name: str, proxy: str, objects: Mapping[str, str], tables: Mapping[str, str]
+) -> str:
+    """The loop that requests paths through a `kubectl proxy`. proxy: shell that starts it."""
+    given = variables(
+        socket=f"{FOLDER}/{name}.sock",
+        errors=f"{FOLDER}/{name}-proxy.err",
         timeout=str(PROBE_TIMEOUT),
         period=str(API_PERIOD),
-        leases=" ".join(f"http://localhost{_LEASES}/{name}" for name in LEADERS),
-        lists=" ".join(f"http://localhost{path}" for path in tables),
-        names=" ".join(names),
+        leases=" ".join(f"http://localhost{path}" for path in objects.values()),
+        lists=" ".join(f"http://localhost{path}?includeObject=None" for path in tables.values()),
+        names=" ".join((*objects, *tables)),
     )
+    return given + proxy + load_script(HERE / "health_poll.sh")
 
 
 class Sample(Struct, frozen=True):
@@ -83,7 +93,9 @@ class Sample(Struct, frozen=True):
     answer: Any
 
 
-_LINE = re.compile(r"(etcd|nodes|pods|kube-[a-z-]+) (\S+) (\d{1,12}) (\d{1,3}) ?(.*)")
+_LINE = re.compile(
+    r"(etcd|nodes|pods|kube-[a-z-]+|members|binding|copies) (\S+) (\d{1,12}) (\d{1,3}) ?(.*)"
+)
 
 
 def parse_samples(raw: bytes) -> tuple[Sample, ...]:
@@ -229,7 +241,7 @@ def table_rows(table: Mapping[str, Any] | None) -> list[dict[str, str]] | None:
         return None
 
 
-_NO_ANSWER = "the API does not answer"
+NO_ANSWER = "the API does not answer"
 
 
 def _nodes(samples: Sequence[Sample], hosts: int) -> HealthTimeline:
@@ -237,7 +249,7 @@ def _nodes(samples: Sequence[Sample], hosts: int) -> HealthTimeline:
     for sample in samples:
         table = table_rows(sample.answer)
         if table is None:
-            points.append((sample.at, False, _NO_ANSWER))
+            points.append((sample.at, False, NO_ANSWER))
             continue
         not_ready = [r["Name"] for r in table if r.get("Status", "").split(",")[0] != "Ready"]
         detail = f"not Ready: {', '.join(not_ready)}" if not_ready else ""
@@ -252,7 +264,7 @@ def _replicas(samples: Sequence[Sample], replicas: int, dead: PoweredOff) -> Hea
     for sample in samples:
         table = table_rows(sample.answer)
         if table is None:
-            points.append((sample.at, False, _NO_ANSWER))
+            points.append((sample.at, False, NO_ANSWER))
             continue
         powered_off = {host for host, since, until in dead if since <= sample.at < until}
         ready = [

@@ -1,6 +1,7 @@
 """Drills whose process has ended before they did: what they left is reverted, and unlocked."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from hale.apply import lock
 from hale.apply.journal import now
@@ -9,9 +10,11 @@ from hale.drill.journal import DrillEnd, DrillHistory, DrillJournal, DrillState
 from hale.drill.live_view import LiveView
 from hale.drill.options import DrillOptions
 from hale.drill.sealing import seal_drill
+from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
 from hale.ssh import RemoteError, SessionPool, Target
+from hale.ssh.inventory_targets import targets_of
 
 
 def recover_interrupted(
@@ -25,8 +28,10 @@ def recover_interrupted(
         screen.log("", f"{story.folder.name} was interrupted; reverting what it left")
         book = DrillJournal(story.folder, None)
         try:
-            _release_locks(sessions.targets, story, screen)
-            wrong = revert.revert_all(story, sessions, options.power, book.write, screen.log)
+            targets = {**sessions.targets, **_member_targets(options, story)}
+            _release_locks(targets, story, screen)
+            with SessionPool(targets) as own:
+                wrong = revert.revert_all(story, own, options.power, book.write, screen.log)
             if wrong:
                 raise UserError(
                     f"{story.folder.name} is not fully reverted: {'; '.join(wrong)}. Fix that as "
@@ -37,8 +42,15 @@ def recover_interrupted(
             book.close()
             change_page.write_page(story.folder, screen.log)
             seal_drill(story.folder, screen.log)
-            sessions.close()  # a lost session stays lost; the drill needs new ones
     return True
+
+
+def _member_targets(options: DrillOptions, story: DrillHistory) -> Mapping[str, Target]:
+    """How the hosts of the member are reached that a drill has disconnected. Raises UserError."""
+    if not story.header.member_inventory:
+        return {}
+    known = ini.load_inventory(Path(story.header.member_inventory))
+    return targets_of(known, options.login)
 
 
 def _release_locks(targets: Mapping[str, Target], story: DrillHistory, screen: LiveView) -> None:

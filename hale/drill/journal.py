@@ -20,13 +20,17 @@ NAME = "drill.jsonl"
 
 
 class DrillHeader(msgspec.Struct, frozen=True, tag="drill", rename={"kinds": "parts"}):
-    """Who runs which drills. owner: as in the locks on the hosts."""
+    """Who runs which drills. owner: as in the locks on the hosts.
+
+    member_inventory: of the federation's member that is disconnected, or empty.
+    """
 
     schema: str
     owner: Owner
     inventory: str
     kinds: tuple[FaultKind, ...]
     on_production: bool
+    member_inventory: str = ""
 
 
 class SamplersStarted(msgspec.Struct, frozen=True, tag="loops"):
@@ -37,11 +41,15 @@ class SamplersStarted(msgspec.Struct, frozen=True, tag="loops"):
 
 
 class WorkloadEvent(msgspec.Struct, frozen=True, tag="spread", rename={"deleted": "gone"}):
-    """The workload is about to be created by kubectl on this master, or has been deleted."""
+    """The workload is about to be created by kubectl on this master, or has been deleted.
+
+    federated: in Karmada, for a member.
+    """
 
     host: str
     deleted: bool
     at: str
+    federated: bool = False
 
 
 class FaultInjected(msgspec.Struct, frozen=True, tag="take", rename={"kind": "part"}):
@@ -136,7 +144,17 @@ class DrillHistory(msgspec.Struct):
     @property
     def workload_host(self) -> str:
         """The master that created the workload; empty if it is deleted or was never created."""
-        events = [e for e in self.entries if isinstance(e, WorkloadEvent)]
+        return self._workload_host(federated=False)
+
+    @property
+    def federated_workload_host(self) -> str:
+        """The same, of the workload of the member drill."""
+        return self._workload_host(federated=True)
+
+    def _workload_host(self, *, federated: bool) -> str:
+        events = [
+            e for e in self.entries if isinstance(e, WorkloadEvent) and e.federated is federated
+        ]
         return events[-1].host if events and not events[-1].deleted else ""
 
     @property

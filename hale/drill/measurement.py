@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from hale.drill import health, http_client
-from hale.drill.health import HealthTimeline, PoweredOff, Sample
+from hale.drill.health import HealthTimeline, Sample
 from hale.drill.http_client import RequestLog
-from hale.inventory.ini import Inventory
 from hale.model.drill import Component, Downtime, Interval, LeaderChange
 
 SERVED_AFTER = 3.0  # seconds without a failed request until the client counts as served
@@ -43,13 +42,11 @@ def client_downtimes(log: RequestLog, until: float) -> tuple[Downtime, ...]:
     )
 
 
-def components(
-    samples: Sequence[Sample], inventory: Inventory, replicas: int, dead: PoweredOff, until: float
-) -> tuple[Component, ...]:
+def components(timelines: Sequence[HealthTimeline]) -> tuple[Component, ...]:
     """The health of each component since the injection."""
     return tuple(
         Component(t.kind, tuple(_interval(*pair) for pair in t.unhealthy_intervals(0.0)), t.detail)
-        for t in health.timelines(samples, inventory, replicas, dead, until)
+        for t in timelines
     )
 
 

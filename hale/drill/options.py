@@ -13,7 +13,7 @@ class DrillOptions:
     """The options of the command line.
 
     faults: kinds of fault, comma-separated, or all. power: switches this inventory's hosts off
-    and on; None if nothing can.
+    and on; None if nothing can. member: the inventory of the federation's member to disconnect.
     """
 
     faults: str
@@ -24,5 +24,6 @@ class DrillOptions:
     yes: bool = False
     force_unlock: bool = False
     power: PowerSwitch | None = None
+    member: Path | None = None
     command: Sequence[str] = ()
     login: LoginOptions = field(default_factory=LoginOptions)

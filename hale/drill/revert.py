@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from hale.apply.journal import now
-from hale.drill import actions
+from hale.drill import actions, member
 from hale.drill.actions import ActionFailed
 from hale.drill.fault import PowerSwitch
 from hale.drill.journal import DrillHistory, Entry, FaultReverted, WorkloadEvent
@@ -17,7 +17,8 @@ Reporter = Callable[[str, str], None]  # host (or empty) and message
 def remaining(history: DrillHistory) -> list[str]:
     """What still has to be reverted, for people."""
     faults = [f"{f.fault.title} (injected at {f.at})" for f in history.active_faults]
-    return [*faults, *(["the drill's workload"] if history.workload_host else [])]
+    workloads = [history.workload_host, history.federated_workload_host]
+    return [*faults, *("the drill's workload" for host in workloads if host)]
 
 
 def revert_all(
@@ -49,11 +50,17 @@ def revert_all(
             failures.append(f"{title}: {error}")
             continue
         record(FaultReverted(injected.kind, injected.host, now()))
-    if history.workload_host:
-        report(history.workload_host, "deleting the drill's workload")
+    workloads = (
+        (history.workload_host, actions.delete_workload, False),
+        (history.federated_workload_host, member.delete_workload, True),
+    )
+    for host, delete, federated in workloads:
+        if not host:
+            continue
+        report(host, "deleting the drill's workload")
         try:
-            actions.delete_workload(sessions, history.workload_host)
-            record(WorkloadEvent(history.workload_host, True, now()))
+            delete(sessions, host)
+            record(WorkloadEvent(host, True, now(), federated))
         except ActionFailed as error:
             failures.append(f"the drill's workload: {error}")
     for host in history.sampler_hosts:

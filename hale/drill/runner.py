@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +17,16 @@ from hale.apply.journal import now
 from hale.apply.run_journals import new_owner
 from hale.audit import recorder
 from hale.audit.run import AuditResult
-from hale.drill import actions, change_page, components, drill_page, http_client, journal, revert
+from hale.drill import (
+    actions,
+    change_page,
+    components,
+    drill_page,
+    http_client,
+    journal,
+    member,
+    revert,
+)
 from hale.drill.actions import ActionFailed
 from hale.drill.cluster_audit import (
     audit_cluster,
@@ -35,7 +45,7 @@ from hale.drill.options import DrillOptions
 from hale.drill.sampler import SamplerStopped
 from hale.drill.sealing import seal_drill
 from hale.inventory.ini import Inventory
-from hale.model.drill import COMPONENT_FAULTS, FaultKind, Measurement
+from hale.model.drill import COMPONENT_FAULTS, GUARDED_SUBJECTS, FaultKind, Measurement
 from hale.model.errors import UserError
 from hale.model.results import Results
 from hale.report.change import page
@@ -52,6 +62,7 @@ class DrillRunner:
     sessions: SessionPool
     kinds: tuple[FaultKind, ...]
     view: LiveView
+    member_inventory: Inventory | None = None
     started: float = field(default_factory=time.time)
     _done: list[Measurement] = field(default_factory=list)
 
@@ -64,7 +75,7 @@ class DrillRunner:
         require_healthy(audited.results, drill_guards(judged.standard, self.kinds))
         roles = find_roles(judged)
         # Before the confirmation: every fault is possible here.
-        planned = [self._select(kind, roles) for kind in self.kinds]
+        planned = [fault for kind in self.kinds for fault in self._select(kind, roles)]
         self._confirm(planned)
         end = self._inject_and_revert(folder, planned)
         completed = not end.reason and not end.not_reverted
@@ -109,8 +120,16 @@ class DrillRunner:
         options, log = self.options, self.view.log
         owner = new_owner(folder.name)
         inventory = str(self.inventory.path.resolve())
-        header = DrillHeader(journal.SCHEMA, owner, inventory, self.kinds, options.allow_production)
-        every = [h.name for h in self.inventory.hosts]
+        other = self.member_inventory
+        header = DrillHeader(
+            journal.SCHEMA,
+            owner,
+            inventory,
+            self.kinds,
+            options.allow_production,
+            str(other.path.resolve()) if other else "",
+        )
+        every = [h.name for each in (self.inventory, other) if each for h in each.hosts]
         reason = ""
         with (
             locks_held(
@@ -142,15 +161,18 @@ class DrillRunner:
             if not not_reverted:
                 state = DrillState.INTERRUPTED if reason else DrillState.FINISHED
                 book.write(DrillEnd(state, now()))
-        return _DrillEnd(reason, not_reverted, problems)
+        return _DrillEnd(reason, not_reverted, [*problems, *member.problems(self._done)])
 
-    def _select(self, kind: FaultKind, roles: ClusterRoles) -> Fault:
+    def _select(self, kind: FaultKind, roles: ClusterRoles) -> tuple[Fault, ...]:
+        """The faults of this drill: one, but for a member with several hosts."""
         power = self.options.power if self.inventory.environment == "lab" else None
+        if self.member_inventory and kind is FaultKind.MEMBER:
+            member.find_member(self.inventory, self.member_inventory, self.sessions)
+            return member.faults(self.inventory, self.member_inventory)
         if kind in COMPONENT_FAULTS:
-            return components.select_fault(
-                kind, self.inventory, self.sessions, self.options.host, power
-            )
-        return select_fault(kind, self.inventory, roles, self.options.host, power)
+            wanted = self.options.host
+            return (components.select_fault(kind, self.inventory, self.sessions, wanted, power),)
+        return (select_fault(kind, self.inventory, roles, self.options.host, power),)
 
     def _confirm(self, planned: Sequence[Fault]) -> None:
         """List the faults and ask once. Raises UserError if the operator declines."""
@@ -168,7 +190,8 @@ class DrillRunner:
     def _drills(self, book: DrillJournal, folder: Path, planned: Sequence[Fault]) -> None:
         """Run one drill after the other, each on the roles that the previous one left."""
         replicas = 0
-        for number, fault in enumerate(planned):
+        for number, kind in enumerate(self.kinds):
+            fault, *others = [each for each in planned if each.kind is kind]
             if number:
                 # The VIP and etcd's leader have moved: find the roles again.
                 rows, judged = wait_until_healthy(
@@ -176,13 +199,14 @@ class DrillRunner:
                 )
                 if rows or judged is None:
                     raise ActionFailed(f"the cluster is unhealthy before {fault.kind}: {rows[0]}")
-                fault = self._select(fault.kind, find_roles(judged))
+                fault, *others = self._select(kind, find_roles(judged))
             watcher = self._watcher(fault)
             if fault.kind in WORKLOAD_FAULTS and not replicas:
                 replicas = len(self.inventory.hosts)
                 self.view.log(watcher, f"deploying a workload with {replicas} replicas")
                 book.write(WorkloadEvent(watcher, False, now()))
                 actions.deploy_workload(self.sessions, watcher, replicas)
+            drilled = self._placed_on_member(kind, watcher, book)
             client, requested = self._client(fault)
             drill = DrillRun(
                 inventory=self.inventory,
@@ -191,13 +215,42 @@ class DrillRunner:
                 fault=fault,
                 client=client,
                 watcher=watcher,
-                replicas=replicas if fault.kind in WORKLOAD_FAULTS else 0,
+                replicas=member.REPLICAS if drilled else replicas if kind in WORKLOAD_FAULTS else 0,
                 power=self.options.power,
                 journal=book,
                 view=self.view,
                 requested=requested,
+                others=tuple(others),
+                drilled=drilled,
             )
+            if drilled:
+                drill.before_revert = partial(self._report_federation, folder)
             self._done.append(drill.run())
+
+    def _placed_on_member(
+        self, kind: FaultKind, watcher: str, book: DrillJournal
+    ) -> member.DrilledMember | None:
+        """The member of this drill, with the drill's workload; None for another drill."""
+        if self.member_inventory is None or kind is not FaultKind.MEMBER:
+            return None
+        drilled = member.find_member(self.inventory, self.member_inventory, self.sessions)
+        self.view.log(watcher, f"placing a workload on the member {drilled.name}")
+        if not drilled.moves:
+            self.view.log(
+                "", "no policy or no other member: it stays there when that is disconnected"
+            )
+        book.write(WorkloadEvent(watcher, False, now(), federated=True))
+        member.deploy_workload(self.sessions, watcher, drilled)
+        return drilled
+
+    def _report_federation(self, folder: Path) -> None:
+        """Audit while the member is disconnected, and report the federation's rows."""
+        found = audit_cluster(
+            self.inventory, folder / "during", self.sessions.targets, [FaultKind.MEMBER]
+        ).results
+        for row in found.results:
+            if row.subject == GUARDED_SUBJECTS[FaultKind.MEMBER]:
+                self.view.log("", f"{row.requirement} is {row.verdict}: {row.actual}")
 
     def _client(self, fault: Fault) -> tuple[str, ClientTarget]:
         """Where requests are sent from, and what is requested."""

@@ -7,7 +7,7 @@ records of client and watcher.
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from hale.drill.cluster_audit import wait_until_healthy
@@ -38,13 +38,41 @@ def run_drills(options: DrillOptions) -> bool:
         )
     known = ini.load_inventory(options.inventory)
     require_consent(known, allow_production=options.allow_production)
-    with _signals_raise(), LiveView() as screen, _pool(options, known) as sessions:
+    other = _member_inventory(options, kinds, known)
+    with _signals_raise(), LiveView() as screen, _pool(options, known, other) as sessions:
         recover_interrupted(options, known, sessions, screen)
-        return DrillRunner(options, known, sessions, tuple(kinds), screen).run()
+        return DrillRunner(options, known, sessions, tuple(kinds), screen, other).run()
 
 
-def _pool(options: DrillOptions, known: Inventory) -> SessionPool:
-    return SessionPool(targets_of(known, options.login))
+def _member_inventory(
+    options: DrillOptions, kinds: Sequence[FaultKind], known: Inventory
+) -> Inventory | None:
+    """The inventory of the member that is disconnected, if one is. Raises UserError."""
+    if (FaultKind.MEMBER in kinds) != (options.member is not None):
+        raise UserError(
+            "the member drill, and no other, takes --member-inventory FILE: the inventory of the "
+            "cluster that is disconnected."
+        )
+    if options.member is None:
+        return None
+    if options.host:
+        raise UserError("--host: the member drill is of all hosts of the member.")
+    other = ini.load_inventory(options.member)
+    require_consent(other, allow_production=options.allow_production)
+    names = {host.name for host in known.hosts}
+    if shared := [host.name for host in other.hosts if host.name in names]:
+        raise UserError(
+            f"{shared[0]} is the name of a host in both inventories: the drill needs names that "
+            "tell them apart."
+        )
+    if not other.masters:
+        raise UserError(f"{other.path} has no control-plane node.")
+    return other
+
+
+def _pool(options: DrillOptions, *inventories: Inventory | None) -> SessionPool:
+    known = [targets_of(each, options.login) for each in inventories if each is not None]
+    return SessionPool({name: target for targets in known for name, target in targets.items()})
 
 
 def revert_only(options: DrillOptions) -> bool:

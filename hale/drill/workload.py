@@ -26,8 +26,6 @@ containerd config dump 2>/dev/null |
 
 def manifest(image: str, replicas: int) -> str:
     """Namespace and Deployment, as JSON for kubectl."""
-    if not re.fullmatch(r"[\w][\w./:@-]*", image):
-        raise ValueError(f"{image!r} is not an image reference")
     labels = {"app": NAME}
     metadata: dict[str, Any] = {"name": NAME, "labels": labels}
     evictions = [
@@ -39,13 +37,6 @@ def manifest(image: str, replicas: int) -> str:
         }
         for condition in ("not-ready", "unreachable")
     ]
-    container = {
-        "name": "pause",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "resources": {"requests": {"cpu": "1m", "memory": "4Mi"}},
-        "securityContext": {"allowPrivilegeEscalation": False, "runAsUser": 65535},
-    }
     pod = {
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
@@ -64,7 +55,7 @@ def manifest(image: str, replicas: int) -> str:
                 "labelSelector": {"matchLabels": labels},
             }
         ],
-        "containers": [container],
+        "containers": [pause_container(image)],
     }
     namespace = {
         "apiVersion": "v1",
@@ -85,3 +76,16 @@ def manifest(image: str, replicas: int) -> str:
         },
     }
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": [namespace, deployment]})
+
+
+def pause_container(image: str) -> dict[str, Any]:
+    """A container of the sandbox image, which does nothing. Raises ValueError for another text."""
+    if not re.fullmatch(r"[\w][\w./:@-]*", image):
+        raise ValueError(f"{image!r} is not an image reference")
+    return {
+        "name": "pause",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {"requests": {"cpu": "1m", "memory": "4Mi"}},
+        "securityContext": {"allowPrivilegeEscalation": False, "runAsUser": 65535},
+    }

@@ -18,6 +18,7 @@ class FaultKind(StrEnum):
     MASTER = "master"
     INGRESS = "ingress"
     DASHBOARD = "dashboard"
+    MEMBER = "member"
 
 
 #: What `invoke drill all` injects: every cluster has these.
@@ -30,6 +31,12 @@ CLUSTER_FAULTS = (
 )
 #: The loss of a node with a replica of what `invoke install` adds where a site asks for it.
 COMPONENT_FAULTS = (FaultKind.INGRESS, FaultKind.DASHBOARD)
+#: The subjects that must be compliant before and after a drill of what a site may have.
+GUARDED_SUBJECTS = {
+    FaultKind.INGRESS: "ingress",
+    FaultKind.DASHBOARD: "dashboard",
+    FaultKind.MEMBER: "federation",
+}
 
 
 class ComponentKind(StrEnum):
@@ -41,6 +48,7 @@ class ComponentKind(StrEnum):
     SCHEDULER = "kube-scheduler"
     NODES = "nodes Ready"
     REPLICAS = "replicas"
+    MEMBER = "member Ready"
 
 
 class Downtime(
@@ -126,6 +134,7 @@ class Measurement(
     had_replica: whether a replica of the workload ran on the host.
     invalid_because: why the measurement proves nothing; empty if it is valid.
     route: what the client requested, and at which addresses.
+    moves: whether the workload had to move to another member of the federation.
     """
 
     kind: FaultKind
@@ -151,6 +160,7 @@ class Measurement(
     reboots: bool
     invalid_because: str = ""
     route: str = ""
+    moves: bool = False
 
     @property
     def longest_downtime(self) -> float:

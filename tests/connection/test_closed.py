@@ -427,7 +427,7 @@ def of_drill(site: Site) -> DrillOptions:
             "find_roles": None,
             "is_inconclusive": False,
             "locks_held": nothing,
-            "DrillRunner._select": fault,
+            "DrillRunner._select": (fault,),
             "DrillRunner._confirm": None,
             "DrillRunner._drills": None,
             "DrillRunner._revert": list,
@@ -444,13 +444,29 @@ def drill_one(site: Site) -> object:
     return drill.run_drills(of_drill(site))
 
 
-def interrupted(site: Site) -> DrillOptions:
+def member_of(site: Site) -> Path:
+    """The inventory of another cluster."""
+    path = site.reports / "second.ini"
+    text = INVENTORY.replace("m1 ", "b1 ").replace("m2 ", "b2 ").replace("127.0.0.", "127.0.1.")
+    path.write_text(text)
+    return path
+
+
+def drill_member(site: Site) -> object:
+    return drill.run_drills(replace(of_drill(site), faults="member", member=member_of(site)))
+
+
+def revert_member(site: Site) -> object:
+    return drill.revert_only(interrupted(site, str(member_of(site))))
+
+
+def interrupted(site: Site, member: str = "") -> DrillOptions:
     """A drill was interrupted before."""
     options = of_drill(site)
     folder = site.reports / "earlier"
     folder.mkdir()
     owner = Owner("me", "here", "earlier", now())
-    header = DrillHeader(SCHEMA, owner, str(site.path.resolve()), (), on_production=False)
+    header = DrillHeader(SCHEMA, owner, str(site.path.resolve()), (), False, member)
     DrillJournal(folder, header).close()
     return options
 
@@ -494,6 +510,8 @@ COMMANDS: dict[Callable[[Site], object], Sequence[str]] = {
         "locks_held", "DrillRunner._drills", "DrillRunner._revert", "wait_until_healthy",
         "drill_page.build_results", "drill_page.save", "DrillRunner._show",
     ),
+    drill_member: ("audit", "DrillRunner._select", "locks_held", "DrillRunner._drills"),
+    revert_member: ("lock.release", "revert.revert_all"),
     drill_after_another: ("lock.release", "revert.revert_all", "audit"),
     revert_another: ("lock.release", "revert.revert_all", "wait_until_healthy"),
 }  # fmt: skip
