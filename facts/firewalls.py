@@ -208,7 +208,8 @@ def read_runtime(readings: HostView, case: Case[FirewallsParameters]) -> Firewal
         chains = iptables_rules.read_filter(lines)
         ufws = iptables_rules.jumps(chains, UFW_CHAINS)
         if make == "ufw":
-            if ufws:
+            # `ufw disable` leaves the jumps to its chains, which are empty then.
+            if ufws and iptables_rules.reaches_rules(chains, UFW_CHAINS):
                 return FirewallsRuntime((f"ufw is active: {ufws}",), "")
         elif not ufws and FIREWALLD_CHAIN not in chains:
             found += packet_filter.losses(chains, [p for p in packets if p.version == version])

@@ -77,6 +77,27 @@ def jumps(chains: Mapping[str, Chain], prefix: str) -> str:
     return ""
 
 
+def reaches_rules(chains: Mapping[str, Chain], prefix: str) -> bool:
+    """Whether a packet comes to a rule, other than a jump, of a chain with this prefix."""
+    pending = [
+        rule.target
+        for chain in chains.values()
+        for rule in (chain.rules if chain.hook else ())
+        if rule.target.startswith(prefix)
+    ]
+    entered: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name in entered or name not in chains:
+            continue
+        entered.add(name)
+        for rule in chains[name].rules:
+            if not rule.target.startswith(prefix):
+                return True
+            pending.append(rule.target)
+    return False
+
+
 def _rule(line: str, at: str) -> tuple[str, FilterRule]:
     try:
         words = shlex.split(line)

@@ -1,6 +1,7 @@
 """The faults that are injected on real hosts of the lab, in the order of docs/proofs.md."""
 
 from lab.faults import (
+    boot_scripts,
     boots,
     cluster,
     disk_space,
@@ -29,4 +30,5 @@ FAULTS: tuple[HostFault, ...] = (
     *time_sync.FAULTS,
     *disk_space.FAULTS,
     *boots.FAULTS,
+    *boot_scripts.FAULTS,
 )
