@@ -284,6 +284,7 @@ FAULTS = (
             "HA-APISERVER-VIP runtime": fail("the connection was refused"),
         },
         undo=f"ip address del {VIP}/32 dev lo",
+        alone=True,
     ),
     HostFault(
         "planned address answered for, but on no interface",
@@ -291,6 +292,7 @@ FAULTS = (
         _TAKE_ADDRESS,
         {"NODES-ADDRESS runtime": fail(f"no interface has {ADDRESS}")},
         undo=_RESTORE_ADDRESS,
+        alone=True,
     ),
     HostFault(
         "planned address on an interface that is down",
@@ -299,6 +301,7 @@ FAULTS = (
         f"ip address add {ADDRESS}/32 dev spare\n",
         {"NODES-ADDRESS runtime": fail(f"{ADDRESS} is on spare, which is not up")},
         undo=f"ip link del spare\n{_RESTORE_ADDRESS}",
+        alone=True,
     ),
     # --- NODE-PORTS-* ---
     taken("apiserver's port taken before", "k8s-master-02", 6443, "NODE-PORTS-MASTER"),

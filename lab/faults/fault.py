@@ -42,7 +42,8 @@ class HostFault:
     "REQUIREMENT aspect @other" (`@cluster` too); empty for what looks like a fault and is none.
     files: what `inject` changes on the disk; put back bytes, mode, owner and time, or removed
     again. undo: what files do not bring back. reboot: the power is cut between inject and audit,
-    and after the undo, so that the row shows what a boot makes of it.
+    and after the undo, so that the row shows what a boot makes of it. alone: other hosts can feel
+    it though none of their rows turns, so no other fault is proven beside it.
     """
 
     name: str
@@ -52,6 +53,7 @@ class HostFault:
     files: Sequence[str] = ()
     undo: str = ""
     reboot: bool = False
+    alone: bool = False
 
     @property
     def how(self) -> str:

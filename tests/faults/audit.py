@@ -193,17 +193,17 @@ def not_compliant(found: Rows) -> list[str]:
     ]
 
 
-def of_host(found: Rows, host: str) -> dict[RowKey, Said]:
-    """The rows of one host."""
-    return {row: result for row, result in found.items() if row.host == host}
+def of_host(found: Rows, *hosts: str) -> dict[RowKey, Said]:
+    """The rows of these hosts."""
+    return {row: result for row, result in found.items() if row.host in hosts}
 
 
 def trouble(
-    before: Rows, after: Rows, turns: Mapping[RowKey, ExpectedResult], host: str
+    before: Rows, after: Rows, turns: Mapping[RowKey, ExpectedResult], *touched: str
 ) -> list[str]:
     """All that is not as a fault's table says: rows that do not turn, and those that do.
 
-    Rows of untouched hosts must say the same as before, word for word. Of the touched host and
+    Rows of untouched hosts must say the same as before, word for word. Of the touched hosts and
     the cluster the verdict counts alone: there, `actual` may tell of what was done.
     """
     found = [f"{row} is gone" for row in before if row not in after]
@@ -213,7 +213,8 @@ def trouble(
         old, new = before[row], after[row]
         turn = turns.get(row)
         if turn is None:
-            same = old.verdict == new.verdict if row.host in (host, "cluster") else old == new
+            verdict_alone = row.host in (*touched, "cluster")
+            same = old.verdict == new.verdict if verdict_alone else old == new
             if not same:
                 found.append(f"{row} was {old} and is {new}")
         elif turn.verdict != new.verdict:

@@ -23,9 +23,10 @@ HEAD = """\
 
 For every requirement and aspect: the faults that make it fail. `make proofs` writes this page
 from the tables of faults. `tests/faults` proves them: it injects each fault on one of the lab's
-hosts, audits all of them, and fails unless exactly the results listed for that fault change, for
-the reason listed; `tests/cluster` does the same with a cluster that `invoke install` has built
-("real cluster"). A requirement without a fault on a real host is not proven yet; recorded evidence
+hosts, beside others on hosts of their own where they concern no other host, audits all of them, and
+fails unless exactly the results listed for that fault change, for the reason listed;
+`tests/cluster` does the same, one by one, with a cluster that `invoke install` has built ("real
+cluster"). A requirement without a fault on a real host is not proven yet; recorded evidence
 alone is accepted only for what the lab cannot show, because its hosts share one kernel.
 
 """

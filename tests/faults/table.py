@@ -2,10 +2,12 @@
 
 from hale.paths import ROOT
 from hale.standard import loader
+from lab.faults import table
 from lab.faults.fault import HostFault, RecordedFault
-from lab.faults.table import FAULTS
 from tests.faults.recorded import RECORDED
+from tests.faults.spread import spread
 
+FAULTS = tuple(map(spread, table.FAULTS))
 EVERY: tuple[HostFault | RecordedFault, ...] = (*FAULTS, *RECORDED)
 
 

@@ -4,11 +4,10 @@ from hale.model.results import RowKey
 from hale.paths import ROOT
 from hale.standard import loader
 from lab.faults.fault import HostFault, fail, slug
-from lab.faults.table import FAULTS
 from tests.cluster.faults.table import FAULTS as CLUSTERS
 from tests.faults import audit, proofs
 from tests.faults.audit import Said
-from tests.faults.table import EVERY, turned
+from tests.faults.table import EVERY, FAULTS, turned
 
 
 def test_every_row_of_the_standard_has_a_fault_on_a_real_host() -> None:
@@ -95,6 +94,13 @@ def test_another_host_turned_too() -> None:
 def test_another_host_says_something_else() -> None:
     after = {MINE: Said("FAIL", "is 0"), OTHER: Said("PASS", "is 1, late")}
     assert audit.trouble(BEFORE, after, TURNS, "a")
+
+
+def test_of_each_host_with_a_fault_the_verdicts_count() -> None:
+    after = {MINE: Said("FAIL", "is 0"), OTHER: Said("PASS", "is 1, late")}
+    assert audit.trouble(BEFORE, after, TURNS, "a", "b") == []
+    turned = {MINE: Said("FAIL", "is 0"), OTHER: Said("FAIL", "is 1, late")}
+    assert audit.trouble(BEFORE, turned, TURNS, "a", "b")
 
 
 def test_a_row_vanished() -> None:
