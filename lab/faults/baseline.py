@@ -27,11 +27,11 @@ WORKERS = [host.name for host in HOSTS if host.role == "workers"]
 
 
 def _each(
-    hosts: Iterable[str], keys: str, verdict: str, says: str
+    hosts: Iterable[str], keys: str, verdict: str, reason: str
 ) -> dict[RowKey, tuple[str, str]]:
     """The same verdict and text for each host and key (`REQUIREMENT aspect`, comma-separated)."""
     return {
-        RowKey(host, *key.split()): (verdict, says) for host in hosts for key in keys.split(", ")
+        RowKey(host, *key.split()): (verdict, reason) for host in hosts for key in keys.split(", ")
     }
 
 

@@ -52,9 +52,9 @@ def drop_in(
     return HostFault(name, HOST, inject, turns, (folder,), undo, reboot)
 
 
-def swaps(says: str) -> Mapping[str, ExpectedResult]:
+def swaps(reason: str) -> Mapping[str, ExpectedResult]:
     """Swap is on after a boot, for this reason."""
-    return {"SWAP-OFF persisted": fail(says)}
+    return {"SWAP-OFF persisted": fail(reason)}
 
 
 ITEMS = ("NOFILE", "NPROC", "MEMLOCK", "ROOT-NOFILE", "ROOT-NPROC", "ROOT-MEMLOCK")

@@ -45,14 +45,14 @@ def saying(name: str, answer: str, turn: ExpectedResult) -> HostFault:
 def etcd(
     name: str,
     inject: str,
-    says: str,
+    reason: str,
     files: tuple[str, ...] = (),
     undo: str = "",
     turns: Mapping[str, ExpectedResult] | None = None,
 ) -> HostFault:
     """A fault of etcd. Without a cluster its result fails for lack of etcd; the fault makes it
     fail for a reason of its own."""
-    etcds = {"HA-ETCD-MEMBERS runtime @cluster": fail(says)}
+    etcds = {"HA-ETCD-MEMBERS runtime @cluster": fail(reason)}
     return HostFault(name, "k8s-master-02", inject, {**etcds, **(turns or {})}, files, undo)
 
 
@@ -71,9 +71,11 @@ def taken(name: str, host: str, port: int, requirement: str) -> HostFault:
     )
 
 
-def address(name: str, inject: str, says: str) -> HostFault:
+def address(name: str, inject: str, reason: str) -> HostFault:
     """A fault in what the host reads at boot."""
-    return HostFault(name, HOST, inject, {"NODES-ADDRESS persisted": fail(says)}, ("/etc/network",))
+    return HostFault(
+        name, HOST, inject, {"NODES-ADDRESS persisted": fail(reason)}, ("/etc/network",)
+    )
 
 
 # Rows of what is enabled, on a host without a cluster.

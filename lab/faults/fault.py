@@ -16,22 +16,22 @@ def slug(name: str) -> str:
 class ExpectedResult:
     """The verdict of a result under the fault, and text that `actual` must contain.
 
-    A failure for another reason proves nothing. `says` may be empty if the result has no text of
+    A failure for another reason proves nothing. `reason` may be empty if the result has no text of
     its own (cluster results name the host).
     """
 
     verdict: str
-    says: str
+    reason: str
 
 
-def fail(says: str) -> ExpectedResult:
+def fail(reason: str) -> ExpectedResult:
     """The result becomes FAIL with this text."""
-    return ExpectedResult("FAIL", says)
+    return ExpectedResult("FAIL", reason)
 
 
-def unknown(says: str) -> ExpectedResult:
+def unknown(reason: str) -> ExpectedResult:
     """The result becomes UNKNOWN with this text."""
-    return ExpectedResult("UNKNOWN", says)
+    return ExpectedResult("UNKNOWN", reason)
 
 
 @dataclass(frozen=True)

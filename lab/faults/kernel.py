@@ -17,14 +17,16 @@ SYSCTLS = (*NETWORK, *INOTIFY)
 INSTANCES = "fs.inotify.max_user_instances"
 
 
-def all_persisted(says: str, requirements: tuple[str, ...] = SYSCTLS) -> dict[str, ExpectedResult]:
+def all_persisted(
+    reason: str, requirements: tuple[str, ...] = SYSCTLS
+) -> dict[str, ExpectedResult]:
     """What makes all of sysctl.d's lines lost, or those of these requirements."""
-    return {f"{requirement} persisted": fail(says) for requirement in requirements}
+    return {f"{requirement} persisted": fail(reason) for requirement in requirements}
 
 
-def forwarding(name: str, inject: str, says: str, host: str = HOST) -> HostFault:
+def forwarding(name: str, inject: str, reason: str, host: str = HOST) -> HostFault:
     """A fault in the files alone, of net.ipv4.ip_forward."""
-    return HostFault(name, host, inject, {"SYS-IP-FORWARD persisted": fail(says)}, FOLDERS)
+    return HostFault(name, host, inject, {"SYS-IP-FORWARD persisted": fail(reason)}, FOLDERS)
 
 
 def harmless(name: str, inject: str) -> HostFault:
@@ -32,9 +34,9 @@ def harmless(name: str, inject: str) -> HostFault:
     return HostFault(name, HOST, inject, files=FOLDERS)
 
 
-def module(name: str, inject: str, says: str) -> HostFault:
+def module(name: str, inject: str, reason: str) -> HostFault:
     """A fault in the files that load br_netfilter at boot."""
-    return HostFault(name, HOST, inject, {"MOD-BR-NETFILTER persisted": fail(says)}, MODULES)
+    return HostFault(name, HOST, inject, {"MOD-BR-NETFILTER persisted": fail(reason)}, MODULES)
 
 
 FAULTS = (

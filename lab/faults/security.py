@@ -26,14 +26,14 @@ def wall(
     return HostFault(name, WALL, inject, turns, files, undo=OFF)
 
 
-def selinux(name: str, config: str, says: str = "", arguments: str = "") -> HostFault:
+def selinux(name: str, config: str, reason: str = "", arguments: str = "") -> HostFault:
     """A configuration of SELinux (as printf writes it), and what it says if it is wrong."""
     more = f"; sed -i 's/selinux=1/& {arguments}/' /etc/default/grub" if arguments else ""
     return HostFault(
         name,
         SELINUX,
         f"mkdir -p /etc/selinux; printf '{config}' >/etc/selinux/config; {GRUB}{more}",
-        {"SEC-SELINUX persisted": fail(says)} if says else {},
+        {"SEC-SELINUX persisted": fail(reason)} if reason else {},
         ("/etc/selinux", "/etc/default/grub"),
     )
 

@@ -12,10 +12,10 @@ GENERATOR = "/usr/lib/systemd/system-generators/zram-generator"
 
 
 def swap(
-    name: str, inject: str, says: str = "", files: tuple[str, ...] = ("/etc/fstab",)
+    name: str, inject: str, reason: str = "", files: tuple[str, ...] = ("/etc/fstab",)
 ) -> HostFault:
     """A fault that turns swap on at boot; one that does not where `says` is empty."""
-    turns = {"SWAP-OFF persisted": fail(says)} if says else {}
+    turns = {"SWAP-OFF persisted": fail(reason)} if reason else {}
     return HostFault(name, HOST, inject, turns, files)
 
 

@@ -76,17 +76,19 @@ class Ready:
         is asked for again, twice; what fails is not."""
         for _ in range(LOOKS):
             found = self.engine.asked(hosts)
-            said = self.engine.rows(found).items()
-            if not any(s.verdict == "UNKNOWN" and r.requirement not in NO_CLUSTER for r, s in said):
+            judged_row = self.engine.rows(found).items()
+            if not any(
+                s.verdict == "UNKNOWN" and r.requirement not in NO_CLUSTER for r, s in judged_row
+            ):
                 break
         return found
 
-    def red(self, found: audit.Rows) -> dict[RowKey, audit.Said]:
+    def red(self, found: audit.Rows) -> dict[RowKey, audit.JudgedRow]:
         """Rows that are not as a compliant host's, as far as there can be one here."""
         return {
-            row: said
-            for row, said in found.items()
-            if row.requirement not in NO_CLUSTER and said.verdict not in ("PASS", "N-A")
+            row: judged_row
+            for row, judged_row in found.items()
+            if row.requirement not in NO_CLUSTER and judged_row.verdict not in ("PASS", "N-A")
         }
 
     def plan(self, hosts: Sequence[str], only: Sequence[str] = ()) -> Plan:
@@ -108,8 +110,8 @@ class Ready:
                     continue
                 if only and case.requirement.id not in only:
                     continue
-                said = audit.judged(found, case)
-                if said.verdict == "FAIL":
+                judged_row = audit.judged(found, case)
+                if judged_row.verdict == "FAIL":
                     red.append(FailedCase(case, found.judge(case).fact))
             reader = planner.file_reader(self.sessions, name)
             made.append(plan.build_host_plan(name, "", red, (), reader))
@@ -191,7 +193,7 @@ def carry_out(
                 {h: NodeStatus(master=False, joined="") for h in hosts},
                 dict.fromkeys(hosts, "workers"),
                 lambda hosts: [],
-                lambda host, said: None,
+                lambda host, judged_row: None,
                 trial_seconds=trial,
             )
             leader.run()
@@ -203,7 +205,7 @@ def carry_out(
 @contextmanager
 def _locked(sessions: SessionPool, hosts: Sequence[str], owner: Owner) -> Iterator[None]:
     held = cluster_lock.acquire_all(
-        sessions, hosts, hosts, owner, stale=False, report=lambda host, said: None
+        sessions, hosts, hosts, owner, stale=False, report=lambda host, judged_row: None
     )
     try:
         yield
@@ -216,6 +218,6 @@ def steps(made: Plan) -> list[str]:
     return [step.change.describe() for host in made.hosts for step in host.steps]
 
 
-def told(made: Plan) -> str:
+def plan_text(made: Plan) -> str:
     """The plan as `invoke fix` prints it."""
     return "\n".join(planner.render(made)) + "\n"

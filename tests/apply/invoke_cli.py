@@ -47,9 +47,9 @@ class Operator:
         """Type it until this is printed: sshd sees the end of a connection late."""
         end = time.monotonic() + 180
         while True:
-            status, said = self.type(*words)
-            if expected in said or time.monotonic() > end:
-                return status, said
+            status, output = self.type(*words)
+            if expected in output or time.monotonic() > end:
+                return status, output
 
     @property
     def last(self) -> Path:

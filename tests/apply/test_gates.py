@@ -121,7 +121,7 @@ def test_open(steps: tuple[Step, ...], masters: int, rows: list[Result]) -> None
 
 
 @pytest.mark.parametrize(
-    ("steps", "masters", "rows", "says"),
+    ("steps", "masters", "rows", "message"),
     [
         ((QUIET,), 3, [row(Verdict.FAIL)], "unhealthy.*HA-ETCD-MEMBERS on cluster: FAIL, two of"),
         ((QUIET,), 3, [row(Verdict.UNKNOWN, "CMP-KUBELET")], "unhealthy"),
@@ -133,8 +133,8 @@ def test_open(steps: tuple[Step, ...], masters: int, rows: list[Result]) -> None
         ),
     ],
 )
-def test_closed(steps: tuple[Step, ...], masters: int, rows: list[Result], says: str) -> None:
-    with pytest.raises(GateClosed, match=says):
+def test_closed(steps: tuple[Step, ...], masters: int, rows: list[Result], message: str) -> None:
+    with pytest.raises(GateClosed, match=message):
         change(steps, masters, problems(*rows))
 
 

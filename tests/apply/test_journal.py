@@ -73,7 +73,7 @@ def test_a_line_that_was_cut_off_counts_as_not_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         (b"", "is empty"),
         (b"\n", ":1: not a line of a journal"),
@@ -83,9 +83,9 @@ def test_a_line_that_was_cut_off_counts_as_not_written(tmp_path: Path) -> None:
         (b'{"type":"unheard","at":""}\n', ":1: not a line of a journal"),
     ],
 )
-def test_what_is_no_journal(tmp_path: Path, text: bytes, says: str) -> None:
+def test_what_is_no_journal(tmp_path: Path, text: bytes, message: str) -> None:
     (tmp_path / journal.NAME).write_bytes(text)
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=message):
         journal.load_run(tmp_path)
 
 

@@ -20,7 +20,7 @@ import pytest
 from hale.model.change import Impact
 from lab.faults import hosts, kernel, limits, security, swap, time_sync
 from lab.faults.fault import HostFault, slug
-from tests.apply.compliant_lab import Ready, told
+from tests.apply.compliant_lab import Ready, plan_text
 from tests.faults.fault_context import injected
 
 PLANS = Path(__file__).parent / "plans"
@@ -67,7 +67,7 @@ def test_there_and_back(fault: HostFault, ready: Ready) -> None:
         listing, units = ready.listing(host), ready.units(host)
         harmed, made = ready.rows_and_plan(host)
         assert ready.red(harmed), "the fault turns no row"
-        _as_written(fault, told(made))
+        _as_written(fault, plan_text(made))
         if not made.hosts[0].steps or fault.name not in DRAWN:
             return
         story, run = ready.apply(made)
@@ -79,7 +79,7 @@ def test_there_and_back(fault: HostFault, ready: Ready) -> None:
             r: s for r, s in ready.red(rows).items() if (r.requirement, r.aspect) not in by_hand
         }
         assert not remaining
-        assert not again.hosts[0].steps, told(again)
+        assert not again.hosts[0].steps, plan_text(again)
         ready.power_cycle(host)
         remaining = {
             r: s

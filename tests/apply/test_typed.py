@@ -257,16 +257,16 @@ def test_a_forged_plan_with_its_right_checksum(harmed: Operator, tmp_path: Path)
 
 
 def test_a_forged_journal_of_a_file_that_the_run_did_not_change(harmed: Operator) -> None:
-    status, said = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
-    assert status == 0, said
+    status, output = harmed.type("fix", FORWARD, f"--hosts={HOST}", "--apply", "--yes")
+    assert status == 0, output
     run = harmed.last
     before = content(harmed, SYSCTL)
     text = (run / "journal.jsonl").read_text()
     assert SYSCTL in text
     (run / "journal.jsonl").write_text(text.replace(SYSCTL, "/etc/site.conf"))
-    status, said = harmed.type("undo", run.name, "--yes")
+    status, output = harmed.type("undo", run.name, "--yes")
     assert status == 1
-    assert "it would restore /etc/site.conf on k8s-node-01, which has no record of it" in said
+    assert "it would restore /etc/site.conf on k8s-node-01, which has no record of it" in output
     assert content(harmed, SYSCTL) == before
 
 
@@ -292,7 +292,7 @@ def test_without_a_yes_nothing_is_changed(harmed: Operator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (("undo", "no-such-run", "--yes"), "no run 'no-such-run'"),
         (("fix", "--yes"), "require --apply"),
@@ -301,11 +301,11 @@ def test_without_a_yes_nothing_is_changed(harmed: Operator) -> None:
         (("fix", "--only=SWAP-OF"), "no requirement 'SWAP-OF'"),
     ],
 )
-def test_wrong_words(operator: Operator, words: tuple[str, ...], says: str) -> None:
+def test_wrong_words(operator: Operator, words: tuple[str, ...], message: str) -> None:
     operator.reports.mkdir()
     status, output = operator.type(*words)
     assert status == 1
-    assert says in output
+    assert message in output
 
 
 def test_two_operators_at_once(harmed: Operator, tmp_path: Path) -> None:

@@ -65,20 +65,20 @@ def test_the_waived_value_is_not_changed_and_a_worse_one_is(limited: Operator) -
     assert accepted.code == 0, accepted.output
     assert verdicts(accepted) == {Verdict.WAIVED}
     fix = ("fix", "--only=LIM-NOFILE", f"--hosts={HOST}", "--apply", "--yes")
-    status, said = limited.type(*fix)
-    assert status == 0, said
-    assert "Nothing to change." in said
+    status, output = limited.type(*fix)
+    assert status == 0, output
+    assert "Nothing to change." in output
     assert host.run(f"cat {FILE}").stdout == b"* - nofile 15000\n"
     host.run(f"echo '* - nofile 1024' >{FILE}")
     worse = audited(limited, "worse")
     assert worse.code == 1
     assert verdicts(worse) == {Verdict.FAIL}
     assert "(CHG-9) accepts only" in worse.output
-    status, said = limited.type(*fix)
-    assert status == 0, said
+    status, output = limited.type(*fix)
+    assert status == 0, output
     assert verdicts(audited(limited, "fixed")) == {Verdict.PASS}
-    status, said = limited.type("undo", limited.last.name, "--yes")
-    assert status == 0, said
+    status, output = limited.type("undo", limited.last.name, "--yes")
+    assert status == 0, output
     assert host.run(f"cat {FILE}").stdout == b"* - nofile 1024\n"
 
 

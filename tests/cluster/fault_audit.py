@@ -41,7 +41,7 @@ class Standing:
 
     def look(self) -> Rows:
         """Every row, over the connections of the last look; those that broke are made anew."""
-        rows = self.engine.audit(anew=self.silent)
+        rows = self.engine.audit(reconnect=self.silent)
         self.silent = frozenset(
             host for host in self.engine.targets if rows[RowKey(host, *HELLO)].verdict == "UNKNOWN"
         )
@@ -115,8 +115,8 @@ def trouble(fault: ClusterFault, before: Rows, after: Rows) -> list[str]:
             same = result.verdict == before[row].verdict or row.requirement in MEASURED
             if not same and row not in fault.may_turn:
                 found.append(f"{_named(row)} was {before[row]} and is {result}")
-        elif turn.verdict != result.verdict or turn.says not in result.actual:
-            found.append(f"{_named(row)} should be {turn.verdict} {turn.says!r} and is {result}")
+        elif turn.verdict != result.verdict or turn.reason not in result.actual:
+            found.append(f"{_named(row)} should be {turn.verdict} {turn.reason!r} and is {result}")
         elif before[row] == result:
             found.append(f"{_named(row)} says what it said without the fault: {result}")
     return found

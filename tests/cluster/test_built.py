@@ -73,8 +73,8 @@ def test_the_plan_of_a_cluster_is_that_nothing_is_to_do(cluster: Built) -> None:
     assert done.returncode == 0, done.stderr
     assert "would do:" not in done.stdout
     assert done.stdout.count("skipped: the inventory asks for no") == len(NOT_ASKED_FOR)
-    told = len(scheduler.phase_names()) + 1 - len(NOT_ASKED_FOR)
-    assert done.stdout.count("  done") == told, "the gate and the phases"
+    expected = len(scheduler.phase_names()) + 1 - len(NOT_ASKED_FOR)
+    assert done.stdout.count("  done") == expected, "the gate and the phases"
 
 
 def test_one_master_has_the_vip_and_every_haproxy_three_backends(cluster: Built) -> None:

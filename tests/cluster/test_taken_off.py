@@ -152,8 +152,8 @@ def test_wrong_inputs(cluster: Built, options: str, old: str, new: str, output: 
     """Each is told before anything is built by it, and mended by a run with the right one."""
     with cluster.edited((old, new)) as path:
         done = cluster.install("--inventory", str(path), *options.split())
-    told = done.stdout + done.stderr
-    assert (done.returncode, output in told) == (1, True), told[-3000:]
+    printed = done.stdout + done.stderr
+    assert (done.returncode, output in printed) == (1, True), printed[-3000:]
     assert all(cluster.remains(h.name) == [] for h in cluster.lab.hosts)
 
 
@@ -375,7 +375,7 @@ def cuts() -> list[Cut]:
 
 def test_an_install_is_cut_off_again_and_again(cluster: Built) -> None:
     """Each next run goes on, and the last one ends in the same healthy cluster."""
-    told = f"HALE_SEED={SEED} {cuts()}"
+    printed = f"HALE_SEED={SEED} {cuts()}"
     assert cluster.reset("--force-unlock").returncode == 0
     for cut in cuts():
         if cut.host:
@@ -383,7 +383,7 @@ def test_an_install_is_cut_off_again_and_again(cluster: Built) -> None:
         else:
             cluster.killed(cut.phase, cut.after)
     done = cluster.install("--force-unlock")
-    assert done.returncode == 0, f"{told}\n{done.stdout[-5000:]}\n{done.stderr[-1000:]}"
+    assert done.returncode == 0, f"{printed}\n{done.stdout[-5000:]}\n{done.stderr[-1000:]}"
     assert set(phases(cluster.stories()[-1]).values()) <= {"done", "skipped"}
 
 

@@ -336,11 +336,11 @@ def install_after_fix(site: Site) -> object:
     case = next(iter(build_cases(known, STANDARD, "baseline", known.hosts)))
     row = results.unjudged(case, Verdict.FAIL, "no")
     failed = preflight.PreflightResult(site.folder(), None, (row,), (), ())
-    left = [failed]
+    remaining = [failed]
     site.parts(
         host_requirements,
         {
-            "preflight.run_preflight": lambda: left.pop() if left else passed(site),
+            "preflight.run_preflight": lambda: remaining.pop() if remaining else passed(site),
             "apply.apply_fix": True,
         },
     )

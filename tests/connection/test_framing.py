@@ -364,12 +364,12 @@ def test_standard_input_is_in_no_process_list(connect: Connect) -> None:
 
 @pytest.mark.usefixtures("fake_ssh")
 def test_output_is_reported_as_it_arrives(connect: Connect) -> None:
-    told: list[tuple[float, bytes]] = []
+    chunks: list[tuple[float, bytes]] = []
     begun = time.monotonic()
     done = connect().run(
         f"echo {'first' * 10}; sleep 4; echo second",
-        on_output=lambda new: told.append((time.monotonic() - begun, new)),
+        on_output=lambda new: chunks.append((time.monotonic() - begun, new)),
     )
     assert done.stdout == b"first" * 10 + b"\nsecond\n"
-    assert done.stdout.startswith(b"".join(new for _, new in told))
-    assert time.monotonic() - begun - told[0][0] > 1, "while the command ran"
+    assert done.stdout.startswith(b"".join(new for _, new in chunks))
+    assert time.monotonic() - begun - chunks[0][0] > 1, "while the command ran"

@@ -52,14 +52,14 @@ def hosts(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Hosts]:
     """What the cluster's hosts print."""
 
     def made(**answers: str) -> Hosts:
-        told = {
+        rows = {
             "get pods": answers.get("pods", PODS),
             "get ingresses": answers.get("ingresses", '{"items": []}'),
             "get service": "10.96.7.7",
             "10.208.1.190": answers.get("vip", "000\n"),
             "http://$host": answers.get("statuses", "200\n200\n"),
         }
-        found = Hosts(told)
+        found = Hosts(rows)
         monkeypatch.setattr("hale.drill.actions.run_script", found)
         return found
 

@@ -41,33 +41,35 @@ def answer() -> tuple[str, bytes, Evidence]:
 
 
 def judged(stdout: bytes) -> Evidence:
-    token, _, whole = answer()
-    known = Evidence("here", patterns=whole.patterns, read_at=whole.read_at, transport="local")
-    asked = question(
-        *sorted(whole.patterns),
+    token, _, complete = answer()
+    known = Evidence(
+        "here", patterns=complete.patterns, read_at=complete.read_at, transport="local"
+    )
+    sent = question(
+        *sorted(complete.patterns),
         commands=[CommandProbe("a", "echo a"), CommandProbe("b", "echo b", slow=True)],
     )
     try:
-        return back.parse_response(known, asked, token.encode(), stdout)
+        return back.parse_response(known, sent, token.encode(), stdout)
     except back.MalformedResponse as error:
         return Evidence("here", unreachable=str(error))
 
 
 def same_or_unknown(evidence: Evidence) -> None:
     """Every question has the recorded answer, or none."""
-    whole = answer()[2]
+    complete = answer()[2]
     if evidence.unreachable:
         return
-    now, before = HostView(evidence, "test"), HostView(whole, "test")
-    for pattern in whole.patterns:
+    now, before = HostView(evidence, "test"), HostView(complete, "test")
+    for pattern in complete.patterns:
         try:
             found = now.files(pattern)
-            told = [(f, f.lines) for f in found if f.kind == "f"]
+            regular = [(f, f.lines) for f in found if f.kind == "f"]
         except Unreadable:
             continue
         expected = before.files(pattern)
         assert found == expected
-        assert told == [(f, f.lines) for f in expected if f.kind == "f"]
+        assert regular == [(f, f.lines) for f in expected if f.kind == "f"]
     for name in ("a", "b"):
         try:
             text = now.text(name)
@@ -77,10 +79,10 @@ def same_or_unknown(evidence: Evidence) -> None:
 
 
 def test_the_recorded_answer_is_complete() -> None:
-    whole = answer()[2]
-    assert not whole.unreachable
-    assert not whole.files_error
-    assert judged(answer()[1]).files == whole.files
+    complete = answer()[2]
+    assert not complete.unreachable
+    assert not complete.files_error
+    assert judged(answer()[1]).files == complete.files
 
 
 def test_an_answer_that_is_cut_off_is_none() -> None:
@@ -108,7 +110,7 @@ def test_spoilt_frames_behind_a_good_checksum_never_tell_less(
     other file and no other command may look different for it.
     """
     dice = random.Random(2)
-    token, stdout, whole = answer()
+    token, stdout, complete = answer()
     frames = back.decode(stdout, token.encode())
     owners = owned(frames)
     compared = 0
@@ -116,7 +118,7 @@ def test_spoilt_frames_behind_a_good_checksum_never_tell_less(
         spoil, at, to = spoilt_at(frames, dice)
         monkeypatch.setattr(back, "decode", lambda *_, spoil=spoil: spoil)
         found = judged(b"")
-        left_alone(found, whole, touched(owners, at, to))
+        left_alone(found, complete, touched(owners, at, to))
         compared += not found.unreachable
     assert compared > 100, "most of the answers must be read, or this compares nothing"
 
@@ -130,16 +132,16 @@ def touched(owners: list[str], at: int, to: int) -> set[str]:
     return {before, *owners[at : to + 1], after}
 
 
-def left_alone(found: Evidence, whole: Evidence, spoilt: set[str]) -> None:
+def left_alone(found: Evidence, complete: Evidence, spoilt: set[str]) -> None:
     """Every file and command that is not `spoilt` is as recorded, or is said to be unknown."""
     if found.unreachable:
         return
     for name in {"a", "b"} - spoilt:
-        now, before = found.outputs.get(f"test.{name}"), whole.outputs[f"test.{name}"]
+        now, before = found.outputs.get(f"test.{name}"), complete.outputs[f"test.{name}"]
         assert now is None or now.exit_status != 0 or now.stdout == before.stdout
     if found.files_error:
         return
-    for path, before_file in whole.files.items():
+    for path, before_file in complete.files.items():
         if path not in spoilt:
             now_file = found.files[path]
             assert now_file.error or now_file == before_file, path

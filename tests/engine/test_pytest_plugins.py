@@ -38,8 +38,8 @@ def test_without_a_plugin(tmp_path: Path, judged: Done, plugin: str, missing: st
     assert "INTERNALERROR" not in done.output
     assert rows(done) == rows(judged)
     assert done.folder
-    whole = {"evidence.json", "results.json", "report.html", "junit.xml", "SHA256SUMS"}
-    assert {p.name for p in done.folder.iterdir()} == whole - {missing}
+    complete = {"evidence.json", "results.json", "report.html", "junit.xml", "SHA256SUMS"}
+    assert {p.name for p in done.folder.iterdir()} == complete - {missing}
 
 
 def test_own_places_for_the_reports(tmp_path: Path) -> None:

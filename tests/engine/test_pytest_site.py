@@ -61,10 +61,10 @@ def test_a_sites_own_checks_stand_in_junit_xml_too(
     assert done.code == 1
     assert done.folder
     suite = ElementTree.parse(done.folder / "junit.xml").getroot()[0]
-    told = {case.get("name", ""): case for case in suite.iter("testcase")}
+    reported = {case.get("name", ""): case for case in suite.iter("testcase")}
     found = {
         name: [child.tag for child in case if child.tag != "properties"]
-        for name, case in told.items()
+        for name, case in reported.items()
         if case.get("classname") == "checks.test_site"
     }
     assert found == {
@@ -74,9 +74,9 @@ def test_a_sites_own_checks_stand_in_junit_xml_too(
         "test_without_its_fixture": ["error"],
         "test_noted": [],
     }
-    (noted,) = told["test_noted"].iter("property")
+    (noted,) = reported["test_noted"].iter("property")
     assert noted.attrib == {"name": "ticket", "value": "CHG-1"}
-    assert len(told) == len(found) + 5
+    assert len(reported) == len(found) + 5
     counts = [int(suite.get(key, "")) for key in ("tests", "failures", "errors", "skipped")]
     assert counts == [10, 3, 2, 1]  # of the five hosts two are red, one was not reached
     outcomes = {check.test.partition("::")[2]: check for check in done.results.site_checks}
@@ -146,11 +146,11 @@ def test_fixtures_of_a_site_reach_every_check(
 ) -> None:
     folder, more = tree
     plain = typed(tmp_path / "plain", *EVIDENCE, SYSCTL, cwd=folder, more=more)
-    told = tmp_path / "told"
-    (folder / "checks" / "conftest.py").write_text(SITES_OWN.format(file=str(told)))
+    reported = tmp_path / "told"
+    (folder / "checks" / "conftest.py").write_text(SITES_OWN.format(file=str(reported)))
     done = typed(tmp_path / "r", *EVIDENCE, SYSCTL, cwd=folder, more=more)
     assert done.verdicts == plain.verdicts
-    assert sorted(told.read_text().split()) == sorted(r.test for r in done.results.results)
+    assert sorted(reported.read_text().split()) == sorted(r.test for r in done.results.results)
 
 
 ELSEWHERE = """

@@ -20,10 +20,10 @@ from tests.engine.pytest_cli import (
 def test_the_recorded_hosts(judged: Done) -> None:
     assert judged.code == 1
     forward = {h: judged.of(h) for h in HOSTS}
-    told = {
+    verdicts = {
         h: [v[f"SYS-IP-FORWARD {a}"] for a in ("runtime", "persisted")] for h, v in forward.items()
     }
-    assert told == {
+    assert verdicts == {
         "k8s-master-01": ["PASS", "PASS"],
         "k8s-master-02": ["FAIL", "FAIL"],
         "k8s-master-03": ["FAIL", "FAIL"],
@@ -118,8 +118,8 @@ def test_this_machine(tmp_path: Path) -> None:
     words = ("--hosts=local://", f"--inventory={DATA / 'inventory.ini'}")
     done = typed(tmp_path, *words, "-k", "address or hostname or sysctl or swap or masters")
     assert "INTERNALERROR" not in done.output
-    told = done.of("local")
-    assert told["NODES-ADDRESS runtime"] == told["NAME-HOSTNAME runtime"] == "N-A"
+    verdicts = done.of("local")
+    assert verdicts["NODES-ADDRESS runtime"] == verdicts["NAME-HOSTNAME runtime"] == "N-A"
     assert {row.host for row in done.verdicts} == {"local"}
     assert f"hosts of the inventory left out: {', '.join(HOSTS)}" in done.output
     (host,) = done.results.hosts

@@ -41,7 +41,9 @@ def test_checks_that_are_wrong(tree: tuple[Path, dict[str, str]], tmp_path: Path
     folder, more = tree
     (folder / SYSCTL).write_text(BY_REQUIREMENT)
     done = typed(tmp_path / "r", *EVIDENCE, SYSCTL, cwd=folder, more=more)
-    told = {(r.host, r.requirement, r.aspect): (r.verdict, r.actual) for r in done.results.results}
+    judged = {
+        (r.host, r.requirement, r.aspect): (r.verdict, r.actual) for r in done.results.results
+    }
     first, second = "SYS-IP-FORWARD", "SYS-BRIDGE-IPTABLES"
     for host, requirement, verdict, reason in (
         ("k8s-master-01", first, "PASS", "net.ipv4.ip_forward is 1"),
@@ -54,9 +56,9 @@ def test_checks_that_are_wrong(tree: tuple[Path, dict[str, str]], tmp_path: Path
         ("k8s-master-03", second, "UNKNOWN", "the check was switched off: "),
         ("k8s-node-01", second, "UNKNOWN", "by hand"),
     ):
-        said = told[host, requirement, "runtime"]
-        assert (said[0], reason in said[1]) == (verdict, True), (host, requirement, said)
-    for (_, _, aspect), (verdict, actual) in told.items():
+        row = judged[host, requirement, "runtime"]
+        assert (row[0], reason in row[1]) == (verdict, True), (host, requirement, row)
+    for (_, _, aspect), (verdict, actual) in judged.items():
         if aspect == "persisted":
             assert verdict == "UNKNOWN"
             assert "passed without looking at its fact" in actual

@@ -71,7 +71,7 @@ class Network:
         began = [path.stat().st_mtime for path in self.folder.glob("*.began")]
         return max(began) - min(began)
 
-    def left(self) -> list[str]:
+    def connections(self) -> list[str]:
         """Processes of ours that are still there, by their command lines."""
         found = []
         for process in Path("/proc").glob("[0-9]*"):
@@ -85,16 +85,16 @@ class Network:
 
     def gone(self) -> bool:
         end = time.monotonic() + 120
-        while self.left() and time.monotonic() < end:
+        while self.connections() and time.monotonic() < end:
             time.sleep(0.05)
-        return not self.left()
+        return not self.connections()
 
 
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
     network = Network(tmp_path, HABITS)
     yield network
-    assert network.gone(), network.left()
+    assert network.gone(), network.connections()
 
 
 @pytest.mark.parametrize("words", [[], ["-n2"]], ids=["plain", "xdist"])
@@ -260,7 +260,7 @@ def hanging(tmp_path: Path) -> Iterator[Network]:
     network = Network(tmp_path, habits)
     network.inventory.write_text(network.inventory.read_text())
     yield network
-    assert network.gone(), network.left()
+    assert network.gone(), network.connections()
 
 
 @pytest.mark.parametrize("words", [[], ["-n2"]], ids=["plain", "xdist"])
@@ -270,11 +270,11 @@ def test_ctrl_c_while_gathering(hanging: Network, tmp_path: Path, words: list[st
     wait_until_gathering(run, hanging, reports)
     began = time.monotonic()
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: all of the foreground
-    said = run.communicate(timeout=150)[0]
+    output = run.communicate(timeout=150)[0]
     assert time.monotonic() - began < 100  # of 200 s that the logins have
-    assert run.returncode == 2, said
-    assert "Traceback" not in said
-    done = Done(2, said, reports)
+    assert run.returncode == 2, output
+    assert "Traceback" not in output
+    done = Done(2, output, reports)
     assert set(done.verdicts.values()) == {"UNKNOWN"}
     assert done.results.run.state == "interrupted"
     assert {r.actual for r in done.results.results} == {"not judged: the run ended before"}
@@ -303,13 +303,13 @@ def test_after_a_kill_ssh_ends_by_itself(hanging: Network, tmp_path: Path) -> No
     run.kill()
     run.communicate(timeout=150)
     end = time.monotonic() + 120  # of the 240 s that the hosts take
-    while any("ssh " in line for line in hanging.left()):
-        assert time.monotonic() < end, hanging.left()
+    while any("ssh " in line for line in hanging.connections()):
+        assert time.monotonic() < end, hanging.connections()
         time.sleep(0.1)
     kill_the_rest(hanging)  # the ProxyCommand's own shell
 
 
 def kill_the_rest(network: Network) -> None:
-    for line in network.left():
+    for line in network.connections():
         with suppress(ProcessLookupError):
             os.kill(int(line.partition(" ")[0]), signal.SIGKILL)

@@ -50,8 +50,10 @@ KEYS: dict[str, Any] = {
 
 def text_of(**keys: Any) -> str:
     """One waiver; a key that is None is left out."""
-    said = {k: v for k, v in {**KEYS, **keys}.items() if v is not None}
-    lines = [f"{k} = {v if isinstance(v, date | int) else json.dumps(v)}" for k, v in said.items()]
+    stated = {k: v for k, v in {**KEYS, **keys}.items() if v is not None}
+    lines = [
+        f"{k} = {v if isinstance(v, date | int) else json.dumps(v)}" for k, v in stated.items()
+    ]
     return "\n".join(["[[waiver]]", *lines, ""])
 
 
@@ -175,9 +177,9 @@ def test_a_gate_counts_a_waived_row_as_healthy(site: Path) -> None:
 )
 def test_what_became_of_a_waiver(site: Path, keys: dict[str, Any], state: str, rows: int) -> None:
     audit, found = judged(site, text_of(**keys))
-    (said,) = audit.waivers.states(audit.all_cases, found)
-    assert (said.state, said.rows) == (state, rows)
-    assert bool(said.note) is (state != "in force")
+    (stated,) = audit.waivers.states(audit.all_cases, found)
+    assert (stated.state, stated.rows) == (state, rows)
+    assert bool(stated.note) is (state != "in force")
 
 
 @pytest.mark.parametrize(
@@ -315,8 +317,8 @@ def test_what_waive_refuses_leaves_the_file_as_it_was(
 def test_waive_takes_the_value_of_an_audit(site: Path, tmp_path: Path) -> None:
     done = run(site, tmp_path / "r")
     assert done.code == 1
-    said = waive(options(site, accepts="", run=done.folder))
-    assert 'accepts = "net.ipv4.ip_forward is 0"' in said
+    stated = waive(options(site, accepts="", run=done.folder))
+    assert 'accepts = "net.ipv4.ip_forward is 0"' in stated
     assert run(site, tmp_path / "r2").code == 0
 
 

@@ -31,9 +31,9 @@ VENDORS = "/usr/lib/systemd/system/"
 def passing(subject: str) -> Given:
     for path in CASES:
         given = loaded(path.read_bytes())
-        says = " ".join([given.actual] if isinstance(given.actual, str) else given.actual)
+        actual = " ".join([given.actual] if isinstance(given.actual, str) else given.actual)
         passes = (given.verdict, given.aspect) == ("PASS", "persisted")
-        if path.parent.name == subject and passes and "at boot" in says:
+        if path.parent.name == subject and passes and "at boot" in actual:
             return given
     raise AssertionError(f"no case of {subject} passes by what a boot starts")
 

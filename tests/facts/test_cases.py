@@ -374,12 +374,12 @@ def case_of(given: Given, requirement: Requirement) -> Case[Any]:
 
 def with_variables(given: Given) -> Inventory:
     """The inventory of the document's hosts, with the case's own variables of each."""
-    whole = the_inventory()
+    complete = the_inventory()
     if given.inventory:
         with NamedTemporaryFile("w", suffix=".ini") as file:
             file.write(given.inventory)
             file.flush()
-            whole = inventories.load_inventory(Path(file.name))
+            complete = inventories.load_inventory(Path(file.name))
     more = {given.host: given.variables} | {n: h.variables for n, h in given.hosts.items()}
     hosts = tuple(
         replace(
@@ -393,9 +393,9 @@ def with_variables(given: Given) -> Inventory:
                 },
             },
         )
-        for host in whole.hosts
+        for host in complete.hosts
     )
-    return replace(whole, hosts=hosts)
+    return replace(complete, hosts=hosts)
 
 
 def requirement_named(name: str) -> Requirement:

@@ -190,7 +190,7 @@ def test_no_key_leaves_the_host(tmp_path: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize(
-    ("own", "served_", "says"),
+    ("own", "served_", "message"),
     [
         (SITE, {}, "gets the controller's own certificate, and not that of the Secret lab/site"),
         (
@@ -210,13 +210,13 @@ def test_no_key_leaves_the_host(tmp_path: Path) -> None:
     ids=["default", "another", "name", "expired", "not-begun", "none"],
 )
 def test_another_certificate(
-    tmp_path: Path, own: Pair, served_: dict[str, Pair], says: str
+    tmp_path: Path, own: Pair, served_: dict[str, Pair], message: str
 ) -> None:
     with served(tmp_path, DEFAULT, **served_):
         lines = printed(tmp_path, {"lab/secrets/site": secret(own)}, INGRESS)
     ((state, text),) = judged(lines)
     assert state is RouteState.FAULT
-    assert says in text
+    assert message in text
 
 
 @needs_root

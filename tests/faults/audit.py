@@ -35,7 +35,7 @@ PROFILE = "extended"
 LOGIN, ANSWERS = 60.0, 240.0
 
 
-class Said(NamedTuple):
+class JudgedRow(NamedTuple):
     """A row's verdict, and its `actual`."""
 
     verdict: str
@@ -45,7 +45,7 @@ class Said(NamedTuple):
         return f"{self.verdict} ({self.actual})"
 
 
-Rows = Mapping[RowKey, Said]
+Rows = Mapping[RowKey, JudgedRow]
 
 
 def typed(reports: Path, *arguments: str) -> Results:
@@ -89,14 +89,16 @@ class Engine:
         self.sessions: dict[str, ssh.Session] = {}
         self.targets = targets_of(self.inventory, LoginOptions(connect_timeout=connect_timeout))
 
-    def audit(self, hosts: str = "all", anew: Collection[str] | None = None) -> dict[RowKey, Said]:
+    def audit(
+        self, hosts: str = "all", reconnect: Collection[str] | None = None
+    ) -> dict[RowKey, JudgedRow]:
         """Every row of the profile for these hosts.
 
         anew: hosts that are logged into anew, as every run does it everywhere; without it all of
         them. Over the others' connections of the last audit, hosts that nobody touched tell the
         same in half the time.
         """
-        return self.rows(self._asked(hosts, anew))
+        return self.rows(self._asked(hosts, reconnect))
 
     def asked(self, hosts: str) -> Audit:
         """An audit with these hosts' answers, over new connections."""
@@ -114,14 +116,14 @@ class Engine:
         """End the connections of the last audit."""
         self._close(self.targets)
 
-    def judge(self, saved: EvidenceFile) -> dict[RowKey, Said]:
+    def judge(self, saved: EvidenceFile) -> dict[RowKey, JudgedRow]:
         """The rows of evidence that was saved before."""
         audit = self._audit("all")
         audit.hosts = saved.hosts
         return self.rows(audit)
 
-    def _asked(self, hosts: str, anew: Collection[str] | None) -> Audit:
-        self._close(self.targets if anew is None else anew)
+    def _asked(self, hosts: str, reconnect: Collection[str] | None) -> Audit:
+        self._close(self.targets if reconnect is None else reconnect)
         audit = self._audit(hosts)
         audit.gather(audit.cases, lambda answered: None)
         return audit
@@ -141,7 +143,7 @@ class Engine:
         target = self.targets[chosen.host.name]
         return transports.SshTransport(self.sessions.setdefault(target.name, ssh.Session(target)))
 
-    def rows(self, audit: Audit) -> dict[RowKey, Said]:
+    def rows(self, audit: Audit) -> dict[RowKey, JudgedRow]:
         """Every row of these answers."""
         return {
             RowKey(case.host_name, case.requirement.id, case.aspect): judged(audit, case)
@@ -149,23 +151,23 @@ class Engine:
         }
 
 
-def judged(audit: Audit, case: Case[Any]) -> Said:
+def judged(audit: Audit, case: Case[Any]) -> JudgedRow:
     """The verdict of the judge, and what the fact says or why there is none."""
     result = audit.judge(case).result
-    return Said(result.verdict.value, result.actual)
+    return JudgedRow(result.verdict.value, result.actual)
 
 
-def rows(found: Results) -> dict[RowKey, Said]:
+def rows(found: Results) -> dict[RowKey, JudgedRow]:
     """Every row's verdict and `actual`, by the row's name."""
     return {
-        RowKey(r.host, r.requirement, r.aspect): Said(r.verdict.value, r.actual)
+        RowKey(r.host, r.requirement, r.aspect): JudgedRow(r.verdict.value, r.actual)
         for r in found.results
     }
 
 
 def answered(
-    look: Callable[[], dict[RowKey, Said]], before: Rows, turns: Collection[RowKey]
-) -> dict[RowKey, Said]:
+    look: Callable[[], dict[RowKey, JudgedRow]], before: Rows, turns: Collection[RowKey]
+) -> dict[RowKey, JudgedRow]:
     """A look in which no row is unknown that was known before and is not to turn; of three looks
     the last. A busy machine's host may be late with an answer; what fails or passes stays.
     """
@@ -173,8 +175,8 @@ def answered(
         after = look()
         late = [
             row
-            for row, said in after.items()
-            if said.verdict == "UNKNOWN"
+            for row, judged_row in after.items()
+            if judged_row.verdict == "UNKNOWN"
             and row not in turns
             and (row not in before or before[row].verdict != "UNKNOWN")
         ]
@@ -187,13 +189,13 @@ def not_compliant(found: Rows) -> list[str]:
     """The rows that are not as those of compliant hosts without a cluster."""
     expected = dict.fromkeys(found, ("PASS", "")) | baseline.NOT_GREEN
     return [
-        f"{row} should be {verdict} {says!r} and is {found.get(row)}"
-        for row, (verdict, says) in expected.items()
-        if row not in found or found[row].verdict != verdict or says not in found[row].actual
+        f"{row} should be {verdict} {reason!r} and is {found.get(row)}"
+        for row, (verdict, reason) in expected.items()
+        if row not in found or found[row].verdict != verdict or reason not in found[row].actual
     ]
 
 
-def of_host(found: Rows, *hosts: str) -> dict[RowKey, Said]:
+def of_host(found: Rows, *hosts: str) -> dict[RowKey, JudgedRow]:
     """The rows of these hosts."""
     return {row: result for row, result in found.items() if row.host in hosts}
 
@@ -219,8 +221,8 @@ def trouble(
                 found.append(f"{row} was {old} and is {new}")
         elif turn.verdict != new.verdict:
             found.append(f"{row} should be {turn.verdict} and is {new}")
-        elif turn.says not in new.actual:
-            found.append(f"{row} should say {turn.says!r} and says {new.actual!r}")
+        elif turn.reason not in new.actual:
+            found.append(f"{row} should say {turn.reason!r} and says {new.actual!r}")
         elif old == new:
             found.append(f"{row} says what it said without the fault: {new}")
     return found

@@ -22,7 +22,7 @@ class Compliant:
     engine: audit.Engine
     reports: Path
     before: audit.Rows
-    whole: bool = True  # False while a fault is in, and after one that was not undone
+    complete: bool = True  # False while a fault is in, and after one that was not undone
 
     def typed(self, *arguments: str) -> Results:
         """`pytest --inventory=… --hosts=all`, in a process of its own."""
@@ -35,7 +35,7 @@ class Compliant:
         baseline.fresh(self.lab)
         baseline.make(self.lab, self.inventory)
         settled(self.engine)
-        self.whole = True
+        self.complete = True
 
 
 def settled(engine: audit.Engine) -> audit.Rows:
@@ -43,7 +43,7 @@ def settled(engine: audit.Engine) -> audit.Rows:
     with them. Hosts that were just made may measure their clock still. Where they do not become
     so, test_baseline.py reports it.
     """
-    found: dict[RowKey, audit.Said] = {}
+    found: dict[RowKey, audit.JudgedRow] = {}
 
     def pending() -> bool:
         found.update(engine.audit())

@@ -32,8 +32,8 @@ def is_portable(fault: HostFault, host: HostSpec) -> bool:
     """Whether it names neither the host nor its address, turns rows of subjects of which all hosts
     have the same, and leaves alone what a master has of a cluster.
     """
-    says = [turn.says for turn in fault.turns.values()]
-    words = " ".join([fault.inject, fault.undo, *fault.files, *says])
+    reasons = [turn.reason for turn in fault.turns.values()]
+    words = " ".join([fault.inject, fault.undo, *fault.files, *reasons])
     alike = _alike()
     everywhere = all(row.requirement in alike for row in fault.rows)
     return everywhere and not any(w in words for w in (host.name, str(host.address), CLUSTER_FILES))

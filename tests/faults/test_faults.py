@@ -29,10 +29,10 @@ NOT_GREEN = set(baseline.NOT_GREEN) - {RowKey("cluster", "HA-ETCD-MEMBERS", "run
 
 
 @pytest.fixture
-def whole(compliant: Compliant) -> Iterator[None]:
+def complete(compliant: Compliant) -> Iterator[None]:
     """Whatever a failed test leaves behind, the next one finds compliant hosts."""
     yield
-    if not compliant.whole:
+    if not compliant.complete:
         compliant.mend()
 
 
@@ -43,7 +43,7 @@ def batched(request: pytest.FixtureRequest) -> Batched:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: slug(f.name))
-@pytest.mark.usefixtures("whole")
+@pytest.mark.usefixtures("complete")
 def test_fault(fault: HostFault, compliant: Compliant, batched: Batched) -> None:
     """Of a batch (batches.py) the first test proves all faults. Where anything in it is wrong, that
     test fails, and each of them is proven by itself in its own test and second try.
@@ -51,13 +51,13 @@ def test_fault(fault: HostFault, compliant: Compliant, batched: Batched) -> None
     if batched.is_proven(fault):
         return
     batch = batched.take(fault)
-    compliant.whole = False
+    compliant.complete = False
     wrong = wrong_with(batch, compliant)
     assert not wrong, f"with {[one.name for one in batch]}:\n" + "\n".join(wrong)
     # The way back is a part of the proof: the next fault must not be red because of this one.
     remaining = not_undone(batch, compliant)
     assert not remaining, f"the undo of {[one.name for one in batch]} left\n" + "\n".join(remaining)
-    compliant.whole = True
+    compliant.complete = True
     batched.proven(batch)
 
 
@@ -67,7 +67,9 @@ def wrong_with(batch: Batch, compliant: Compliant) -> list[str]:
     turns = {row: turn for fault in batch for row, turn in fault.rows.items()}
     typed = None
     with injected(compliant.lab, *batch):
-        after = audit.answered(lambda: compliant.engine.audit(anew=hosts), compliant.before, turns)
+        after = audit.answered(
+            lambda: compliant.engine.audit(reconnect=hosts), compliant.before, turns
+        )
         if any(fault.name in TYPED for fault in batch):
             typed = audit.answered(lambda: audit.rows(compliant.typed()), compliant.before, turns)
     wrong = audit.trouble(compliant.before, after, turns, *hosts)

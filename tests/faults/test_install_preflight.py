@@ -28,10 +28,10 @@ def gate(
     assert text.count("[k8s:vars]\n") == 1
     inventory.write_text(text.replace("[k8s:vars]\n", f"[k8s:vars]\n{ASKED}"))
     options = InstallOptions(reports=reports, inventory=inventory, until=GATE)
-    compliant.whole = False
+    compliant.complete = False
     with injected(compliant.lab, found):
         allowed = workflow.install_cluster(options)
-    compliant.whole = True
+    compliant.complete = True
     printed = capsys.readouterr().out
     assert not allowed, printed
     assert "Nothing was changed" in printed

@@ -6,7 +6,7 @@ from hale.standard import loader
 from lab.faults.fault import HostFault, fail, slug
 from tests.cluster.faults.table import FAULTS as CLUSTERS
 from tests.faults import audit, proofs
-from tests.faults.audit import Said
+from tests.faults.audit import JudgedRow
 from tests.faults.table import EVERY, FAULTS, turned
 
 
@@ -56,7 +56,7 @@ def test_names_are_unique() -> None:
 
 def test_every_turn_says_why() -> None:
     every = (*EVERY, *CLUSTERS)
-    assert [f.name for f in every for turn in f.turns.values() if not turn.says] == []
+    assert [f.name for f in every for turn in f.turns.values() if not turn.reason] == []
 
 
 def test_every_fault_has_a_way_back() -> None:
@@ -66,12 +66,12 @@ def test_every_fault_has_a_way_back() -> None:
 # --- what tells a right audit from a wrong one ---
 
 MINE, OTHER = RowKey("a", "X-Y", "runtime"), RowKey("b", "X-Y", "runtime")
-BEFORE = {MINE: Said("PASS", "is 1"), OTHER: Said("PASS", "is 1")}
+BEFORE = {MINE: JudgedRow("PASS", "is 1"), OTHER: JudgedRow("PASS", "is 1")}
 TURNS = {MINE: fail("is 0")}
 
 
 def test_exactly_the_row_turned() -> None:
-    assert audit.trouble(BEFORE, BEFORE | {MINE: Said("FAIL", "is 0")}, TURNS, "a") == []
+    assert audit.trouble(BEFORE, BEFORE | {MINE: JudgedRow("FAIL", "is 0")}, TURNS, "a") == []
 
 
 def test_nothing_turned() -> None:
@@ -79,34 +79,34 @@ def test_nothing_turned() -> None:
 
 
 def test_red_for_another_reason() -> None:
-    assert audit.trouble(BEFORE, BEFORE | {MINE: Said("FAIL", "is 2")}, TURNS, "a")
+    assert audit.trouble(BEFORE, BEFORE | {MINE: JudgedRow("FAIL", "is 2")}, TURNS, "a")
 
 
 def test_another_red_than_was_said() -> None:
-    assert audit.trouble(BEFORE, BEFORE | {MINE: Said("UNKNOWN", "is 0")}, TURNS, "a")
+    assert audit.trouble(BEFORE, BEFORE | {MINE: JudgedRow("UNKNOWN", "is 0")}, TURNS, "a")
 
 
 def test_another_host_turned_too() -> None:
-    after = {MINE: Said("FAIL", "is 0"), OTHER: Said("FAIL", "is 0")}
+    after = {MINE: JudgedRow("FAIL", "is 0"), OTHER: JudgedRow("FAIL", "is 0")}
     assert audit.trouble(BEFORE, after, TURNS, "a")
 
 
 def test_another_host_says_something_else() -> None:
-    after = {MINE: Said("FAIL", "is 0"), OTHER: Said("PASS", "is 1, late")}
+    after = {MINE: JudgedRow("FAIL", "is 0"), OTHER: JudgedRow("PASS", "is 1, late")}
     assert audit.trouble(BEFORE, after, TURNS, "a")
 
 
 def test_of_each_host_with_a_fault_the_verdicts_count() -> None:
-    after = {MINE: Said("FAIL", "is 0"), OTHER: Said("PASS", "is 1, late")}
+    after = {MINE: JudgedRow("FAIL", "is 0"), OTHER: JudgedRow("PASS", "is 1, late")}
     assert audit.trouble(BEFORE, after, TURNS, "a", "b") == []
-    turned = {MINE: Said("FAIL", "is 0"), OTHER: Said("FAIL", "is 1, late")}
+    turned = {MINE: JudgedRow("FAIL", "is 0"), OTHER: JudgedRow("FAIL", "is 1, late")}
     assert audit.trouble(BEFORE, turned, TURNS, "a", "b")
 
 
 def test_a_row_vanished() -> None:
-    assert audit.trouble(BEFORE, {MINE: Said("FAIL", "is 0")}, TURNS, "a")
+    assert audit.trouble(BEFORE, {MINE: JudgedRow("FAIL", "is 0")}, TURNS, "a")
 
 
 def test_red_before_and_after_for_the_same_reason_proves_nothing() -> None:
-    red = BEFORE | {MINE: Said("FAIL", "is 0")}
+    red = BEFORE | {MINE: JudgedRow("FAIL", "is 0")}
     assert audit.trouble(red, red, TURNS, "a")

@@ -116,7 +116,9 @@ class Without:
 
         def moves() -> bool:
             looks.append(self.rows())
-            old, new = ({r: said.verdict for r, said in one.items()} for one in looks[-2:])
+            old, new = (
+                {r: judged_row.verdict for r, judged_row in one.items()} for one in looks[-2:]
+            )
             return old != new
 
         assert not wait_until(moves, 120.0, 1.0), "the host's rows do not settle"
@@ -125,7 +127,7 @@ class Without:
     def rows(self) -> audit.Rows:
         """The host's own rows."""
         # Over one connection: a login of its own for each tool would be slow and show no more.
-        rows = self.compliant.engine.audit(self.host.name, anew=())
+        rows = self.compliant.engine.audit(self.host.name, reconnect=())
         return audit.of_host(rows, self.host.name)
 
     def rows_without(self, tool: str) -> audit.Rows:

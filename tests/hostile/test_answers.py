@@ -93,11 +93,11 @@ class Site:
         stopped = threading.Timer(240, run.kill)  # a run that does not end
         stopped.start()
         with run.stdout as stream:
-            said = stream.read()
+            output = stream.read()
         stopped.cancel()
         _, status, usage = os.wait4(run.pid, 0)
         run.returncode = os.waitstatus_to_exitcode(status)
-        return Done(run.returncode, said, self.folder / "reports"), usage.ru_maxrss << 10
+        return Done(run.returncode, output, self.folder / "reports"), usage.ru_maxrss << 10
 
     def end_all(self) -> None:
         """No run remains, and no stand-in for ssh: some of them end for nobody."""

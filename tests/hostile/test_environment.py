@@ -153,7 +153,7 @@ def test_each_of_the_rest_alone(usual: Done, name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--setup-only"], "INCOMPLETE: 202 cases selected but not judged"),
         (["-p", "uncounted"], " FAIL "),
@@ -161,10 +161,10 @@ def test_each_of_the_rest_alone(usual: Done, name: str, tmp_path: Path) -> None:
     ids=["setup-only", "uncounted"],
 )
 def test_what_pytest_does_not_count_fails_all_the_same(
-    words: list[str], said: str, tmp_path: Path
+    words: list[str], message: str, tmp_path: Path
 ) -> None:
     done = typed(tmp_path / "r", *EVIDENCE, *words, more=PLUGINS)
-    assert said in done.output
+    assert message in done.output
     assert done.code == 1
 
 

@@ -374,7 +374,7 @@ def test_variables_of_an_install(name: str, tmp_path: Path, box: Sandbox) -> Non
                 word for word in factories.INVENTORY.split("\n") if not word.startswith(f"{name}=")
             ]
             try:
-                site = factories.made(tmp_path, line, whole="\n".join(lines))
+                site = factories.made(tmp_path, line, complete="\n".join(lines))
             except (UserError, ValueError):
                 continue
             used += 1

@@ -48,14 +48,14 @@ metadata: {name: agent, namespace: net}
 """
 
 
-def made(folder: Path, more: str = "", *, whole: str = "", **files: str) -> ClusterContext:
+def made(folder: Path, more: str = "", *, complete: str = "", **files: str) -> ClusterContext:
     """The site, with more variables; `files` are contents by name, `_` for a dot."""
     (folder / "key.asc").write_text("-----BEGIN PGP PUBLIC KEY BLOCK-----\n")
     (folder / "network.yaml").write_text(NETWORK)
     for name, text in files.items():
         (folder / name.replace("_", ".")).write_text(text)
     path = folder / "inventory.ini"
-    path.write_text((whole or INVENTORY) + more)
+    path.write_text((complete or INVENTORY) + more)
     stated = loader.load_standard(ROOT / "standard")
     return cluster_context.load_context(ini.load_inventory(path), stated)
 

@@ -137,11 +137,11 @@ def main(root: Path, files: Path, network: str) -> dict[str, object]:
         if found and not {"", "INI"} & set(found.values()) and found["m2"].startswith("L4"):
             break
         time.sleep(0.05)
-    asked = sorted(set(requests))
+    distinct = sorted(set(requests))
     result = {
         "listens": haproxy.poll() is None and listens(),
         "checks": found,
-        "requests": asked,
+        "requests": distinct,
         "answer": through(files),
     }
     haproxy.send_signal(signal.SIGKILL)

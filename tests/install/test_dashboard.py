@@ -63,10 +63,12 @@ def test_how_it_runs(tmp_path: Path) -> None:
 
 def test_a_cluster_without_workers(tmp_path: Path) -> None:
     workers = "w1 ansible_host=10.0.0.11\nw2 ansible_host=10.0.0.12\n"
-    whole = factories.INVENTORY.replace(workers, "")
-    site = factories.made(tmp_path, "dashboard=headlamp\n", whole=whole)
+    complete = factories.INVENTORY.replace(workers, "")
+    site = factories.made(tmp_path, "dashboard=headlamp\n", complete=complete)
     # A phase without gate_probes is not consulted (hale/install/refusals.py).
     assert any(Dashboard().gate_probes(site, host) for host in site.hosts)
     (problem,) = Dashboard().gate_problems(site, Observations())
     assert problem.startswith("dashboard=headlamp needs a worker")
-    assert not Dashboard().gate_problems(factories.made(tmp_path, whole=whole), Observations())
+    assert not Dashboard().gate_problems(
+        factories.made(tmp_path, complete=complete), Observations()
+    )

@@ -145,12 +145,12 @@ def test_it_waits_until_every_replica_is_ready(tmp_path: Path) -> None:
 
 
 def test_two_hosts_are_too_few(tmp_path: Path) -> None:
-    whole = "".join(
+    complete = "".join(
         line
         for line in factories.INVENTORY.splitlines(keepends=True)
         if line.partition(" ")[0] not in ("m2", "m3", "w2")
     )
-    site = factories.made(tmp_path, ASKED, whole=whole, kinds_yaml=KINDS)
+    site = factories.made(tmp_path, ASKED, complete=complete, kinds_yaml=KINDS)
     # A phase without gate_probes is not consulted (hale/install/refusals.py).
     assert any(Federation().gate_probes(site, host) for host in site.hosts)
     (problem,) = Federation().gate_problems(site, Observations())

@@ -26,10 +26,10 @@ GIVEN = "mirror.example/a/traefik:v3.8@sha256:" + "0f" * 32
 
 def manifest(folder: Path, more: str = "", **values: str) -> dict[str, dict[str, Any]]:
     """The objects that are applied on an empty cluster, by kind and name."""
-    whole = factories.INVENTORY
+    complete = factories.INVENTORY
     for old, new in values.items():
-        whole = "\n".join(new if line.startswith(old) else line for line in whole.split("\n"))
-    site = factories.made(folder, f"ingress=traefik\n{more}", whole=whole)
+        complete = "\n".join(new if line.startswith(old) else line for line in complete.split("\n"))
+    site = factories.made(folder, f"ingress=traefik\n{more}", complete=complete)
     (batch,) = Ingress().batches(site, factories.observed({"m1": NOTHING}, {}))
     (step,) = batch.steps
     assert isinstance(step, RunScript)
@@ -89,15 +89,15 @@ def test_how_it_runs(tmp_path: Path) -> None:
 
 
 def test_a_cluster_without_workers(tmp_path: Path) -> None:
-    whole = factories.INVENTORY.replace(
+    complete = factories.INVENTORY.replace(
         "w1 ansible_host=10.0.0.11\nw2 ansible_host=10.0.0.12\n", ""
     )
-    site = factories.made(tmp_path, "ingress=traefik\n", whole=whole)
+    site = factories.made(tmp_path, "ingress=traefik\n", complete=complete)
     # A phase without gate_probes is not consulted (hale/install/refusals.py).
     assert any(Ingress().gate_probes(site, host) for host in site.hosts)
     (problem,) = Ingress().gate_problems(site, Observations())
     assert problem.startswith("ingress=traefik needs a worker")
-    assert not Ingress().gate_problems(factories.made(tmp_path, whole=whole), Observations())
+    assert not Ingress().gate_problems(factories.made(tmp_path, complete=complete), Observations())
 
 
 @pytest.mark.parametrize(
@@ -135,15 +135,15 @@ metadata: {name: edge, namespace: edge}
 def test_a_file_of_the_site_is_applied(tmp_path: Path, phase: Phase) -> None:
     """As it is; its pods are waited for, and workers are the site's own concern."""
     (tmp_path / "edge.yaml").write_text(MANIFEST)
-    whole = "\n".join(line for line in factories.INVENTORY.split("\n") if line[:1] != "w")
-    site = factories.made(tmp_path, f"{phase.name}=manifest:edge.yaml\n", whole=whole)
+    complete = "\n".join(line for line in factories.INVENTORY.split("\n") if line[:1] != "w")
+    site = factories.made(tmp_path, f"{phase.name}=manifest:edge.yaml\n", complete=complete)
     assert not site.workers
     assert phase.skip_reason(site) == ""
-    seen = factories.observed({"m1": NOTHING}, {})
-    assert list(map(str, phase.remaining(site, seen))) == ["there is no edge/daemonset/edge"]
+    observed = factories.observed({"m1": NOTHING}, {})
+    assert list(map(str, phase.remaining(site, observed))) == ["there is no edge/daemonset/edge"]
     assert not phase.gate_problems(site, Observations())
     assert not phase.preflight(site, Observations())
-    (batch,) = phase.batches(site, seen)
+    (batch,) = phase.batches(site, observed)
     (step,) = batch.steps
     assert isinstance(step, RunScript)
     assert isinstance(step.stdin, Secret)

@@ -215,27 +215,27 @@ def test_what_does_not_fit_together(tmp_path: Path, more: str, extra: str, error
 def test_settings_without_a_default_are_required(tmp_path: Path, line: str, error: str) -> None:
     assert line in factories.INVENTORY
     if error == "nothing":
-        whole = factories.INVENTORY.replace("[masters]", "[others]")
+        complete = factories.INVENTORY.replace("[masters]", "[others]")
         with pytest.raises(UserError, match=r"\[masters\] has no host"):
-            factories.made(tmp_path, whole=whole.replace("\nmasters\n", "\nothers\n"))
+            factories.made(tmp_path, complete=complete.replace("\nmasters\n", "\nothers\n"))
         return
     with pytest.raises(UserError, match=error):
-        factories.made(tmp_path, whole=factories.INVENTORY.replace(f"{line}\n", ""))
+        factories.made(tmp_path, complete=factories.INVENTORY.replace(f"{line}\n", ""))
 
 
 @pytest.mark.parametrize("kind", ["keepalived", "kube-vip", "external"])
 def test_haproxy_and_the_apiserver_need_two_ports(tmp_path: Path, kind: str) -> None:
     """Refused before any host is touched. What was begun with it can be removed all the same."""
     more = "" if kind == "keepalived" else f"endpoint_kind={kind}\n"
-    whole = factories.INVENTORY.replace("vip_port=16443", "vip_port=6443") + more
+    complete = factories.INVENTORY.replace("vip_port=16443", "vip_port=6443") + more
     if kind != "keepalived":
-        assert factories.made(tmp_path, whole=whole).endpoint == "api.example:6443"
+        assert factories.made(tmp_path, complete=complete).endpoint == "api.example:6443"
         return
-    line = whole.splitlines().index("vip_port=6443") + 1
+    line = complete.splitlines().index("vip_port=6443") + 1
     with pytest.raises(
         UserError, match=rf":{line}: vip_port=6443 is .* Set another, such as 16443"
     ):
-        factories.made(tmp_path, whole=whole)
+        factories.made(tmp_path, complete=complete)
     found = ini.load_inventory(tmp_path / "inventory.ini")
     assert cluster_context.load_cluster_context(found).endpoint == "api.example:6443"
 

@@ -100,8 +100,8 @@ class Release:
         done = self.run("sh", "-c", f"{programs}{load_balancer_host.probe().script}")
         subject = load_balancer_host.SUBJECT
         key = f"{subject}.{load_balancer_host.probe().name}"
-        seen = factories.observed({"m1": {key: done.stdout}}, {})
-        return load_balancer_host.read(seen.of("m1", subject))
+        observed = factories.observed({"m1": {key: done.stdout}}, {})
+        return load_balancer_host.read(observed.of("m1", subject))
 
     def start(self, text: str, network: str) -> dict[str, Any]:
         """How haproxy with this configuration does: load_balancer_start.py."""

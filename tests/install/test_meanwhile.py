@@ -25,18 +25,18 @@ class Looks:
     def __init__(self, found: list[str | HostsUnreachable]) -> None:
         self._found: Iterator[str | HostsUnreachable] = iter(found)
         self._last: str | HostsUnreachable = WELL
-        self.seen = threading.Event()
+        self.observed = threading.Event()
 
     def look(self, wishes: Any, of: Any) -> tuple[Observations, ...]:
         try:
             self._last = next(self._found)
         except StopIteration:
-            self.seen.set()
+            self.observed.set()
         if isinstance(self._last, HostsUnreachable):
             raise self._last
         return tuple(Observations() for _ in wishes)
 
-    def left(self, site: ClusterContext, seen: Observations) -> Problems:
+    def remaining(self, site: ClusterContext, observed: Observations) -> Problems:
         return (PhaseProblem(str(self._last)),) if self._last else ()
 
 
@@ -47,10 +47,12 @@ def waited_for(
     looks, output = Looks(found), list[str]()
     monkeypatch.setattr(module, "PEER_TIMEOUT", 0.0)
     monkeypatch.setattr(module, "observe", looks.look)
-    others = WaitFor("the others are well", ("m2",), lambda s, h: {}, looks.left, interval=0.001)
+    others = WaitFor(
+        "the others are well", ("m2",), lambda s, h: {}, looks.remaining, interval=0.001
+    )
     joins = RunScript("m3", "kubeadm join", "true", timeout=600, watch_peers=others)
     with monitor_peers(joins, factories.made(tmp_path), {}, output.append) as missed:
-        assert looks.seen.wait(PATIENCE)
+        assert looks.observed.wait(PATIENCE)
     return output, missed.problems
 
 

@@ -223,7 +223,7 @@ def test_the_content_of_a_step_is_in_the_plan(
 
     def status(version: str = "1.34.4") -> PhaseStatus:
         text = factories.INVENTORY.replace("1.34.4", version)
-        site = factories.made(tmp_path, whole=text)
+        site = factories.made(tmp_path, complete=text)
         (found,) = planning.phase_statuses(site, SessionPool({}), ["packages"])
         return found
 

@@ -29,22 +29,22 @@ from tests.install import factories
     ],
 )
 def test_what_cannot_work(tmp_path: Path, version: str, found: Packages, why: str) -> None:
-    whole = factories.INVENTORY.replace("1.34.4", version)
-    site = factories.made(tmp_path, whole=whole)
+    complete = factories.INVENTORY.replace("1.34.4", version)
+    site = factories.made(tmp_path, complete=complete)
     problems = list(versions.problems(site, site.hosts[0], found))
     assert (why in problems[0]) if why else not problems
     assert len(problems) == bool(why)
 
 
 def test_a_kubelet_that_accepts_version_1(tmp_path: Path) -> None:
-    whole = factories.INVENTORY.replace("1.34.4", "1.35.0")
-    site = factories.made(tmp_path, whole=whole)
+    complete = factories.INVENTORY.replace("1.34.4", "1.35.0")
+    site = factories.made(tmp_path, complete=complete)
     site = replace(site, extra={"KubeletConfiguration": {"failCgroupV1": False}})
     assert not list(versions.problems(site, site.hosts[0], Packages("apt", cgroup="v1")))
 
 
 def test_the_gate_reads_each_host(tmp_path: Path) -> None:
-    site = factories.made(tmp_path, whole=factories.INVENTORY.replace("1.34.4", "1.35.0"))
+    site = factories.made(tmp_path, complete=factories.INVENTORY.replace("1.34.4", "1.35.0"))
     phase = load_phase("packages")
     text = "apt\ncgroup {}\ncapabilities 0\n"
     outputs = {

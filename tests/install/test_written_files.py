@@ -94,40 +94,40 @@ def test_what_has_changed_since_it_was_read_is_kept(
     write: Callable[..., bool], tmp_path: Path
 ) -> None:
     path, ran = tmp_path / "conf", tmp_path / "ran"
-    seen = hashlib.sha256(b"as it was read\n").hexdigest()
+    observed = hashlib.sha256(b"as it was read\n").hexdigest()
     path.write_text("edited by the site\n")
     with pytest.raises(InstallStepFailed, match="conf has changed since it was read") as caught:
-        write(path, "new\n", replaces=seen, then=f"touch {ran}")
+        write(path, "new\n", replaces=observed, then=f"touch {ran}")
     edited = hashlib.sha256(b"edited by the site\n").hexdigest()
-    assert f"{seen} when it was read, {edited} now" in caught.value.output
+    assert f"{observed} when it was read, {edited} now" in caught.value.output
     with pytest.raises(InstallStepFailed, match="has changed since"):
         write(path, "new\n", replaces=NO_FILE)
     assert path.read_text() == "edited by the site\n"
     path.unlink()
     with pytest.raises(InstallStepFailed, match="has changed since"):
-        write(path, "new\n", replaces=seen)
+        write(path, "new\n", replaces=observed)
     # While the new file is checked, the site edits.
     path.write_text("as it was read\n")
     with pytest.raises(InstallStepFailed, match="has changed since"):
-        write(path, "new\n", replaces=seen, check=f"echo edited >>{path}")
+        write(path, "new\n", replaces=observed, check=f"echo edited >>{path}")
     assert path.read_text() == "as it was read\nedited\n"
     assert not ran.exists()
     assert [p.name for p in tmp_path.glob(".hale-new*")] == []
     path.write_text("as it was read\n")
-    assert write(path, "new\n", replaces=seen)
+    assert write(path, "new\n", replaces=observed)
     path.unlink()
     assert write(path, "new\n", replaces=NO_FILE)
-    assert not write(path, "new\n", replaces=seen), "it is there already"
+    assert not write(path, "new\n", replaces=observed), "it is there already"
 
 
 def test_what_a_write_on_a_joined_host_may_replace(tmp_path: Path) -> None:
     files = f"{'a' * 64} 644 1.0 /etc/x\n"
-    seen = factories.observed(
+    observed = factories.observed(
         {"m1": {"written.files": f"joined\n{files}"}, "m2": {"written.files": files}}, {}
     )
-    assert templates.replaces(seen, "m1", "/etc/x") == "a" * 64
-    assert templates.replaces(seen, "m1", "/etc/y") == NO_FILE
-    assert templates.replaces(seen, "m2", "/etc/x") is None
+    assert templates.replaces(observed, "m1", "/etc/x") == "a" * 64
+    assert templates.replaces(observed, "m1", "/etc/y") == NO_FILE
+    assert templates.replaces(observed, "m2", "/etc/x") is None
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def _commands() -> Iterator[str]:
 
 
 @pytest.fixture
-def left() -> Callable[[str], list[str]]:
+def remaining() -> Callable[[str], list[str]]:
     """`left(name)`: what the machine still has of the lab of that name."""
     return leftovers
 

@@ -42,7 +42,9 @@ TWO = ("k8s-node-01", "k8s-node-02")
 UP = f"import sys; from lab.machine import Lab; Lab(sys.argv[1], print, {TWO}).up()"
 
 
-def test_up_then_down_leaves_nothing(name: str, left: Left, inner: Callable[[Lab], Inner]) -> None:
+def test_up_then_down_leaves_nothing(
+    name: str, remaining: Left, inner: Callable[[Lab], Inner]
+) -> None:
     lab = Lab(name)
     lab.up()
     assert lab.is_up
@@ -52,7 +54,7 @@ def test_up_then_down_leaves_nothing(name: str, left: Left, inner: Callable[[Lab
     lab.down()
     assert served.wait(60) == -signal.SIGKILL
     assert not lab.is_up
-    assert left(name) == []
+    assert remaining(name) == []
     assert world.inhabitants() == []
 
 
@@ -79,16 +81,16 @@ def test_two_who_raise_the_same_lab_at_once_get_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("after", [0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.8, 1.2])
-def test_killed_while_raising(name: str, left: Left, after: float) -> None:
+def test_killed_while_raising(name: str, remaining: Left, after: float) -> None:
     """SIGKILL at any moment; then `down` at once, while what was started may still be starting."""
     raising = _start(UP, name)
     time.sleep(after)
     os.killpg(raising.pid, signal.SIGKILL)
     raising.communicate()
     Lab(name).down()
-    assert left(name) == []
+    assert remaining(name) == []
     time.sleep(0.3)  # nothing rises from the dead
-    assert left(name) == []
+    assert remaining(name) == []
 
 
 @pytest.mark.parametrize("step", ["unreachable from", "bridge", "booting", "accept logins"])
@@ -110,7 +112,7 @@ Lab(sys.argv[1], say, {TWO}).up()
     assert all(status.banner for status in lab.status())
 
 
-def test_interrupted_while_raising(name: str, left: Left) -> None:
+def test_interrupted_while_raising(name: str, remaining: Left) -> None:
     """Ctrl-C takes down what was raised so far."""
     raising = _start(UP, name)
     assert raising.stdout
@@ -121,7 +123,7 @@ def test_interrupted_while_raising(name: str, left: Left) -> None:
     output = raising.communicate(timeout=300)[0]
     assert raising.returncode != 0
     assert "the start failed; removing the lab" in output
-    assert left(name) == []
+    assert remaining(name) == []
 
 
 def _restart_of_the_machine(lab: Lab) -> None:
@@ -134,7 +136,7 @@ def _restart_of_the_machine(lab: Lab) -> None:
     state.write_text(json.dumps({**json.loads(state.read_text()), "boot_id": "another boot"}))
 
 
-def test_after_a_restart_of_the_machine(name: str, left: Left) -> None:
+def test_after_a_restart_of_the_machine(name: str, remaining: Left) -> None:
     lab = Lab(name, hosts=TWO)
     lab.up()
     _restart_of_the_machine(lab)
@@ -143,26 +145,26 @@ def test_after_a_restart_of_the_machine(name: str, left: Left) -> None:
     assert all(status.banner for status in lab.status())
     _restart_of_the_machine(lab)
     lab.down()
-    assert left(name) == []
+    assert remaining(name) == []
 
 
-def test_what_a_host_made_immutable_goes_too(name: str, left: Left) -> None:
+def test_what_a_host_made_immutable_goes_too(name: str, remaining: Left) -> None:
     lab = Lab(name, hosts=TWO)
     lab.up()
     host = lab["k8s-node-01"]
     host.run("touch /etc/keep")
     subprocess.run(["chattr", "+i", host.folder / "upper/etc/keep"], check=True)
     lab.down()
-    assert left(name) == []
+    assert remaining(name) == []
 
 
-def test_someone_who_stands_in_a_host_does_not_hold_it(name: str, left: Left) -> None:
+def test_someone_who_stands_in_a_host_does_not_hold_it(name: str, remaining: Left) -> None:
     lab = Lab(name, hosts=TWO)
     lab.up()
     shell = subprocess.Popen(["sleep", "600"], cwd=lab["k8s-node-01"].root)
     try:
         lab.down()
-        assert left(name) == []
+        assert remaining(name) == []
     finally:
         shell.kill()
         shell.wait()
@@ -178,7 +180,7 @@ with running_lab(name, hosts=["k8s-node-01"]):
 """
 
 
-def test_raised_ends_with_sigterm(left: Left) -> None:
+def test_raised_ends_with_sigterm(remaining: Left) -> None:
     holder = _start(RUNNING)
     assert holder.stdout
     name = holder.stdout.readline().strip()
@@ -186,10 +188,10 @@ def test_raised_ends_with_sigterm(left: Left) -> None:
     holder.terminate()
     holder.communicate(timeout=300)
     assert holder.returncode == 128 + signal.SIGTERM
-    assert left(name) == []
+    assert remaining(name) == []
 
 
-def test_raised_is_swept_after_sigkill(left: Left) -> None:
+def test_raised_is_swept_after_sigkill(remaining: Left) -> None:
     holder = _start(RUNNING)
     assert holder.stdout
     name = holder.stdout.readline().strip()
@@ -197,10 +199,10 @@ def test_raised_is_swept_after_sigkill(left: Left) -> None:
     holder.kill()
     holder.communicate()
     assert name in remove_stale_test_labs()
-    assert left(name) == []
+    assert remaining(name) == []
 
 
-def test_down_of_nothing(left: Left) -> None:
+def test_down_of_nothing(remaining: Left) -> None:
     name = f"test-{os.getpid()}-nothing"
     Lab(name).down()
-    assert left(name) == []
+    assert remaining(name) == []

@@ -161,11 +161,11 @@ def test_missing_packages_are_installed_with_a_line_that_says_so(
 
 
 def test_a_machine_that_is_full_says_so(
-    monkeypatch: pytest.MonkeyPatch, left: Callable[[str], list[str]]
+    monkeypatch: pytest.MonkeyPatch, remaining: Callable[[str], list[str]]
 ) -> None:
     monkeypatch.setattr(prerequisites, "_INOTIFY", 100_000.0)
     name = f"test-{os.getpid()}-full"
     with pytest.raises(LabUnavailable, match=r"no room for 5 more hosts.*max_user_instances"):
         Lab(name).up()
     Lab(name).down()
-    assert left(name) == []
+    assert remaining(name) == []

@@ -151,18 +151,18 @@ def test_the_key_is_its_owners(host: LabHost) -> None:
             assert secret.stat().st_mode & 0o077 == 0
 
 
-def test_down_ends_the_services(name: str, left: Left, inner: Callable[[Lab], Inner]) -> None:
+def test_down_ends_the_services(name: str, remaining: Left, inner: Callable[[Lab], Inner]) -> None:
     lab = Lab(name, hosts=["k8s-node-01"])
     lab.up()
     start_mirror(lab, silent)
     assert all(service.answers(name) for service in services.ALL)
     world = inner(lab)
     lab.down()
-    assert left(name) == []
+    assert remaining(name) == []
     assert world.inhabitants() == []
 
 
-def test_killed_in_the_middle(name: str, left: Left) -> None:
+def test_killed_in_the_middle(name: str, remaining: Left) -> None:
     """Killed with SIGKILL: the next run makes it good, and `down` finds everything."""
     lab = Lab(name, hosts=["k8s-node-01"])
     lab.up()
@@ -181,7 +181,7 @@ start_mirror(Lab(sys.argv[1]), say)
         assert all(service.answers(name) for service in services.ALL)
         services.PACKAGES.stop(name)
     lab.down()
-    assert left(name) == []
+    assert remaining(name) == []
 
 
 def test_a_lab_that_is_down_is_told() -> None:

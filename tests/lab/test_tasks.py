@@ -69,22 +69,22 @@ def test_shell(invoke: list[str], lab: Lab) -> None:
     ],
 )
 def test_mistakes_are_told(invoke: list[str], lab: Lab, arguments: list[str], message: str) -> None:
-    told = call(invoke, *arguments, "--name", lab.name)
-    assert told.returncode == 1
-    assert message in told.stderr
-    assert "Traceback" not in told.stderr
+    done = call(invoke, *arguments, "--name", lab.name)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_lab_that_is_down_is_told(invoke: list[str], lab: Lab) -> None:
-    told = call(invoke, "lab.status", "--name", "test-1-nowhere")
-    assert told.returncode == 1
-    assert "lab test-1-nowhere is down" in told.stderr
-    assert lab.name in told.stderr  # the one that is up
+    done = call(invoke, "lab.status", "--name", "test-1-nowhere")
+    assert done.returncode == 1
+    assert "lab test-1-nowhere is down" in done.stderr
+    assert lab.name in done.stderr  # the one that is up
 
 
 def test_down_of_nothing_is_fine(invoke: list[str]) -> None:
-    told = call(invoke, "lab.down", "--name", "test-1-nowhere")
-    assert (told.returncode, told.stdout) == (
+    done = call(invoke, "lab.down", "--name", "test-1-nowhere")
+    assert (done.returncode, done.stdout) == (
         0,
         "there is no lab test-1-nowhere; nothing to remove\n",
     )

@@ -101,7 +101,7 @@ DIGEST = "a" * 64
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (("--apply", "--plan={file}", f"--sha256={DIGEST}"), "not the plan that was approved"),
         (("--apply", "--plan={file}", "--sha256=ab12"), "--sha256 requires --plan, and the 64"),
@@ -111,7 +111,7 @@ DIGEST = "a" * 64
     ],
 )
 def test_fix_refuses_it_before_any_host_is_contacted(
-    path: Path, tmp_path: Path, words: tuple[str, ...], says: str
+    path: Path, tmp_path: Path, words: tuple[str, ...], message: str
 ) -> None:
     plan.save_plan(plan.with_checksum(made_for(path)), tmp_path / "plan.json")
     reports = tmp_path / "reports"
@@ -125,7 +125,7 @@ def test_fix_refuses_it_before_any_host_is_contacted(
     )
     assert done.returncode == 1
     assert done.stderr.startswith("fix: ")
-    assert says in done.stderr
+    assert message in done.stderr
     assert not reports.exists()
 
 

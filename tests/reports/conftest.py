@@ -25,7 +25,7 @@ def recorded() -> Results:
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> factories.Audited:
+def complete(tmp_path_factory: pytest.TempPathFactory) -> factories.Audited:
     """All recorded evidence, judged by `pytest` as an operator types it."""
     return factories.audit(tmp_path_factory.mktemp("whole"))
 

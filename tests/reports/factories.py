@@ -88,9 +88,9 @@ def pytest_runtest_call(item):
 def cut_short(reports: Path, end: signal.Signals, *arguments: str, at: str) -> Audited:
     """The same, ended by a signal while the test that `at` names is running."""
     (reports / "hangs.py").write_text(HANGS)
-    said = reports / "hanging"
-    more = {"PYTHONPATH": str(reports), "HANG_AT": at, "HANG_SAY": str(said)}
-    return ended(reports, end, *GIVEN, "-p", "hangs", *arguments, when=said.exists, **more)
+    marker = reports / "hanging"
+    more = {"PYTHONPATH": str(reports), "HANG_AT": at, "HANG_SAY": str(marker)}
+    return ended(reports, end, *GIVEN, "-p", "hangs", *arguments, when=marker.exists, **more)
 
 
 def ended(

@@ -125,9 +125,9 @@ def test_gitlab_can_fold_the_report(tmp_path: Path) -> None:
     assert start.end() < ran.printed.index("§  requirement") < end.start()
 
 
-def test_elsewhere_nothing_is_added(whole: factories.Audited) -> None:
-    assert "::" not in re.sub(r"\w::\w", "", whole.printed)
-    assert "section_start" not in whole.printed
+def test_elsewhere_nothing_is_added(complete: factories.Audited) -> None:
+    assert "::" not in re.sub(r"\w::\w", "", complete.printed)
+    assert "section_start" not in complete.printed
 
 
 # --- the summary of GitHub's job ---

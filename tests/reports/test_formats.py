@@ -46,9 +46,9 @@ def test_any_results_can_be_reported(recorded: Results, name: str) -> None:
         assert formats.encode(formats.FORMATS[name](found)).decode()
 
 
-def test_the_files_of_a_run_are_those_of_its_results(whole: factories.Audited) -> None:
+def test_the_files_of_a_run_are_those_of_its_results(complete: factories.Audited) -> None:
     for name, file in ("html", "report.html"), ("junit", "junit.xml"), ("json", "results.json"):
-        assert formats.FORMATS[name](whole.results) == whole.text(file)
+        assert formats.FORMATS[name](complete.results) == complete.text(file)
 
 
 def test_every_verdict_has_its_presentation() -> None:

@@ -327,17 +327,17 @@ def test_overrides_are_shown_as_overrides(recorded: Results) -> None:
 # --- from the command line ---
 
 
-def test_the_page_of_a_run_is_made_of_its_results(whole: factories.Audited) -> None:
-    page = whole.text("report.html")
-    assert len(ids(page)) == len(whole.results.results)
+def test_the_page_of_a_run_is_made_of_its_results(complete: factories.Audited) -> None:
+    page = complete.text("report.html")
+    assert len(ids(page)) == len(complete.results.results)
     harmless(Markup(page), scripts=2)
     assert "SAVED EVIDENCE" in page
 
 
 def test_with_xdist_it_is_the_same(
-    whole: factories.Audited, distributed: factories.Audited
+    complete: factories.Audited, distributed: factories.Audited
 ) -> None:
-    one, other = (Page(run.text("report.html")) for run in (distributed, whole))
+    one, other = (Page(run.text("report.html")) for run in (distributed, complete))
     assert one.rows == other.rows  # all but the milliseconds
     assert one.data["texts"] == other.data["texts"]
 

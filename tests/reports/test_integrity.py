@@ -172,12 +172,12 @@ def test_a_link_as_manifest_is_refused(run: Path, inventory: Path) -> None:
 # --- when it is written ---
 
 
-def test_an_audit_ends_with_its_manifest(whole: factories.Audited, inventory: Path) -> None:
-    text, status = verify(whole.folder, inventory)
+def test_an_audit_ends_with_its_manifest(complete: factories.Audited, inventory: Path) -> None:
+    text, status = verify(complete.folder, inventory)
     assert text.startswith("4 files are as SHA256SUMS has them\n")
     assert status == 0
-    sums = (whole.folder / manifest.NAME).stat().st_mtime_ns
-    assert all(p.stat().st_mtime_ns <= sums for p in whole.folder.iterdir())
+    sums = (complete.folder / manifest.NAME).stat().st_mtime_ns
+    assert all(p.stat().st_mtime_ns <= sums for p in complete.folder.iterdir())
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])

@@ -42,8 +42,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_it_judges_as_pytest_does(whole: factories.Audited, judged: Path) -> None:
-    mine, theirs = results_file.load_results(judged / "results.json"), whole.results
+def test_it_judges_as_pytest_does(complete: factories.Audited, judged: Path) -> None:
+    mine, theirs = results_file.load_results(judged / "results.json"), complete.results
     assert without_times(mine.results) == without_times(theirs.results)
     assert mine.hosts == theirs.hosts
     assert mine.guidance == theirs.guidance

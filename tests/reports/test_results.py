@@ -352,8 +352,8 @@ def test_a_stepped_clock_proves_nothing(
 # --- a run's own account ---
 
 
-def test_who_ran_what(whole: factories.Audited) -> None:
-    run = whole.results.run
+def test_who_ran_what(complete: factories.Audited) -> None:
+    run = complete.results.run
     assert run.kind == "audit"
     assert run.state == "finished"
     assert run.operator
@@ -363,17 +363,17 @@ def test_who_ran_what(whole: factories.Audited) -> None:
     for digest in (run.inventory_sha256, run.standard_sha256, run.overrides_sha256):
         assert re.fullmatch(r"[0-9a-f]{64}", digest)
     assert run.site == "lab"
-    assert run.exit_status == whole.status == 1
+    assert run.exit_status == complete.status == 1
     assert run.command_line[0] == "pytest"
-    assert f"--reports={whole.folder.parent}" in run.command_line
+    assert f"--reports={complete.folder.parent}" in run.command_line
     assert run.evidence_from == str(factories.DATA / "evidence.json")
     assert "pytest-testinfra" in run.packages
     assert not run.incomplete
-    assert not whole.results.deselected
+    assert not complete.results.deselected
 
 
-def test_which_machine_answered(whole: factories.Audited) -> None:
-    hosts = {h.name: h for h in whole.results.hosts}
+def test_which_machine_answered(complete: factories.Audited) -> None:
+    hosts = {h.name: h for h in complete.results.hosts}
     assert len(hosts) == 5
     host = hosts["k8s-master-01"]
     fields = msgspec.to_builtins(host)
@@ -388,10 +388,10 @@ def test_which_machine_answered(whole: factories.Audited) -> None:
     assert not down.machine_id
 
 
-def test_every_row_says_what_it_rests_on(whole: factories.Audited) -> None:
+def test_every_row_says_what_it_rests_on(complete: factories.Audited) -> None:
     judged = [
         r
-        for r in whole.results.results
+        for r in complete.results.results
         if r.verdict in (Verdict.PASS, Verdict.FAIL) and r.aspect in ("runtime", "persisted")
     ]
     assert len(judged) > 20
@@ -402,10 +402,10 @@ def test_every_row_says_what_it_rests_on(whole: factories.Audited) -> None:
         assert all(e.read_at for e in row.evidence)
 
 
-def test_winners_and_losers_have_their_place(whole: factories.Audited) -> None:
+def test_winners_and_losers_have_their_place(complete: factories.Audited) -> None:
     row = next(
         r
-        for r in whole.results.results
+        for r in complete.results.results
         if (r.host, r.requirement, r.aspect) == ("k8s-master-03", "SYS-IP-FORWARD", "persisted")
     )
     winners = [s for s in row.settings if s.wins]
@@ -413,8 +413,8 @@ def test_winners_and_losers_have_their_place(whole: factories.Audited) -> None:
     assert "<script>" in winners[0].text
 
 
-def test_the_hosts_configuration_is_for_the_operator_alone(whole: factories.Audited) -> None:
-    mode = (whole.folder / "evidence.json").stat().st_mode
+def test_the_hosts_configuration_is_for_the_operator_alone(complete: factories.Audited) -> None:
+    mode = (complete.folder / "evidence.json").stat().st_mode
     assert stat.S_IMODE(mode) == 0o600
-    names = sorted(p.name for p in whole.folder.iterdir())
+    names = sorted(p.name for p in complete.folder.iterdir())
     assert names == ["SHA256SUMS", "evidence.json", "junit.xml", "report.html", "results.json"]

@@ -22,9 +22,9 @@ def timeless(rows: list[Result]) -> list[Result]:
 
 
 def test_rows_are_the_same_with_xdist(
-    whole: factories.Audited, distributed: factories.Audited
+    complete: factories.Audited, distributed: factories.Audited
 ) -> None:
-    one, two = whole.results, distributed.results
+    one, two = complete.results, distributed.results
     assert timeless(one.results) == timeless(two.results)
     assert one.hosts == two.hosts
     assert one.deselected == two.deselected == []
@@ -43,10 +43,10 @@ def fewer(tmp_path_factory: pytest.TempPathFactory) -> factories.Audited:
 
 
 def test_selected_and_deselected_are_everything(
-    whole: factories.Audited, fewer: factories.Audited
+    complete: factories.Audited, fewer: factories.Audited
 ) -> None:
     found = fewer.results
-    every = factories.names(whole.results.results)
+    every = factories.names(complete.results.results)
     selected = factories.names(found.results)
     deselected = [(r.host, r.requirement, r.aspect) for r in found.deselected]
     assert selected
@@ -70,23 +70,23 @@ def test_incomplete_is_said_everywhere(fewer: factories.Audited) -> None:
     assert "· INCOMPLETE</title>" in fewer.text("report.html")
 
 
-def test_a_complete_run_is_not_called_incomplete(whole: factories.Audited) -> None:
-    assert "INCOMPLETE" not in whole.printed
-    assert "INCOMPLETE" not in whole.text("junit.xml")
-    page = Markup(whole.text("report.html")).text
+def test_a_complete_run_is_not_called_incomplete(complete: factories.Audited) -> None:
+    assert "INCOMPLETE" not in complete.printed
+    assert "INCOMPLETE" not in complete.text("junit.xml")
+    page = Markup(complete.text("report.html")).text
     assert "hosts of the inventory left out" not in page
     assert "deselected" not in page
     assert page.count("not reached: k8s-node-02") == 1
 
 
-def test_every_failed_requirement_has_its_guidance(whole: factories.Audited) -> None:
-    found = whole.results
+def test_every_failed_requirement_has_its_guidance(complete: factories.Audited) -> None:
+    found = complete.results
     failed = dict.fromkeys(r.requirement for r in found.results if r.verdict.failed)
     assert {g.requirement for g in found.guidance} == set(failed)
     by_id = {g.requirement: g for g in found.guidance}
     assert by_id["SYS-IP-FORWARD"].fixed_aspects == ["runtime", "persisted"]
     assert by_id["HA-ETCD-MEMBERS"].fixed_aspects == []
-    page = Markup(whole.text("report.html")).text
+    page = Markup(complete.text("report.html")).text
     reached = {r.requirement for r in found.results if r.verdict is Verdict.FAIL}
     for one in found.guidance:
         assert one.why in page or one.requirement not in reached
@@ -151,18 +151,18 @@ def whole_and_interrupted(ran: factories.Audited) -> Results:
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_ctrl_c(tmp_path: Path, whole: factories.Audited, workers: tuple[str, ...]) -> None:
+def test_ctrl_c(tmp_path: Path, complete: factories.Audited, workers: tuple[str, ...]) -> None:
     ran = factories.cut_short(tmp_path, signal.SIGINT, *workers, at=HANG)
     found = whole_and_interrupted(ran)
     # A write that SIGKILL cuts short leaves its temporary file; SIGINT leaves none.
     assert not [p.name for p in ran.folder.iterdir() if p.name.startswith(".")]
-    assert factories.names(found.results) == factories.names(whole.results.results)
+    assert factories.names(found.results) == factories.names(complete.results.results)
     assert found.run.exit_status == 2
     assert found.run.ended
     # What was judged before is kept; of a pair that is half judged, nothing is proven.
     judged = {r.test: r for r in found.results if "not judged" not in r.actual}
     assert len(judged) > 10
-    for row in whole.results.results:
+    for row in complete.results.results:
         if row.test in judged:
             kept = judged[row.test]
             assert kept.reboot_proven <= row.reboot_proven
@@ -175,12 +175,12 @@ def test_ctrl_c(tmp_path: Path, whole: factories.Audited, workers: tuple[str, ..
 
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
-def test_kill_9(tmp_path: Path, whole: factories.Audited, workers: tuple[str, ...]) -> None:
+def test_kill_9(tmp_path: Path, complete: factories.Audited, workers: tuple[str, ...]) -> None:
     ran = factories.cut_short(tmp_path, signal.SIGKILL, *workers, at=HANG)
     assert ran.status == -signal.SIGKILL
     found = whole_and_interrupted(ran)
-    assert factories.names(found.results) == factories.names(whole.results.results)
-    assert found.hosts == whole.results.hosts
+    assert factories.names(found.results) == factories.names(complete.results.results)
+    assert found.hosts == complete.results.hosts
     assert found.run.exit_status is None
     assert found.run.ended == ""
 
@@ -261,25 +261,27 @@ def properties(of: ElementTree.Element) -> list[tuple[str, str]]:
     return [] if found is None else [(p.attrib["name"], p.attrib["value"]) for p in found]
 
 
-def test_junit_says_what_the_results_say(whole: factories.Audited) -> None:
-    suite = junit(whole)
-    told = {}
+def test_junit_says_what_the_results_say(complete: factories.Audited) -> None:
+    suite = junit(complete)
+    cases = {}
     for case in suite.iter("testcase"):
         output = dict(properties(case))
-        told[output["host"], output["requirement"], output["aspect"]] = case, output["verdict"]
-    assert sorted(told) == sorted(factories.names(whole.results.results))
-    for row in whole.results.results:
-        case, verdict = told[row.host, row.requirement, row.aspect]
+        cases[output["host"], output["requirement"], output["aspect"]] = case, output["verdict"]
+    assert sorted(cases) == sorted(factories.names(complete.results.results))
+    for row in complete.results.results:
+        case, verdict = cases[row.host, row.requirement, row.aspect]
         assert verdict == row.verdict
         kinds = [child.tag for child in case if child.tag != "properties"]
         assert kinds == {"PASS": [], "FAIL": ["failure"], "UNKNOWN": ["error"]}.get(
             row.verdict, ["skipped"]
         )
     given = dict(properties(suite))
-    assert given["profile"] == whole.results.run.profile
+    assert given["profile"] == complete.results.run.profile
     assert given["site"] == "lab"
     assert suite.attrib["name"] == "hale audit"
 
 
-def test_junit_shows_no_control_characters(whole: factories.Audited) -> None:
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]", whole.text("junit.xml"))
+def test_junit_shows_no_control_characters(complete: factories.Audited) -> None:
+    assert not re.search(
+        r"[\x00-\x08\x0b-\x1f\u202a-\u202e\u2066-\u2069]", complete.text("junit.xml")
+    )

@@ -267,19 +267,19 @@ def test_rich_is_not_loaded_before_it_is_needed() -> None:
 # --- from the command line ---
 
 
-def test_a_run_ends_with_matrix_and_report(whole: factories.Audited) -> None:
-    lines = whole.printed.splitlines()
+def test_a_run_ends_with_matrix_and_report(complete: factories.Audited) -> None:
+    lines = complete.printed.splitlines()
     table = next(n for n, line in enumerate(lines) if line.startswith("§  requirement"))
     report = next(n for n, line in enumerate(lines) if line.startswith("report: "))
     assert table < report
     path = lines[report].removeprefix("report: ")
-    assert (factories.ROOT / path).samefile(whole.folder / "report.html")
-    assert "\x1b" not in whole.printed
+    assert (factories.ROOT / path).samefile(complete.folder / "report.html")
+    assert "\x1b" not in complete.printed
 
 
-def test_the_rows_of_the_matrix_are_all_requirements(whole: factories.Audited) -> None:
-    shown = re.findall(r"^(?:\d+|\+) +([A-Z][A-Z0-9-]+) ", whole.printed, re.MULTILINE)
-    assert shown == list(matrix.matrix(whole.results.results))
+def test_the_rows_of_the_matrix_are_all_requirements(complete: factories.Audited) -> None:
+    shown = re.findall(r"^(?:\d+|\+) +([A-Z][A-Z0-9-]+) ", complete.printed, re.MULTILINE)
+    assert shown == list(matrix.matrix(complete.results.results))
 
 
 def test_what_goes_beyond_the_baseline_stands_last_and_has_no_chapter(recorded: Results) -> None:
@@ -307,6 +307,6 @@ def test_signs_differ_by_more_than_colour(recorded: Results) -> None:
     assert rows_by_sign(recorded.results) == {"✓", "✗", "?"}
 
 
-def test_saved_results_print_the_same(whole: factories.Audited, tmp_path: Path) -> None:
+def test_saved_results_print_the_same(complete: factories.Audited, tmp_path: Path) -> None:
     """The text depends on results.json alone."""
-    assert terminal.text(whole.results, 100) in whole.printed
+    assert terminal.text(complete.results, 100) in complete.printed
