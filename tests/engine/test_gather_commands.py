@@ -1,5 +1,6 @@
 """What commands print arrives as it is, whatever hangs, forges or surrounds it; and the clock."""
 
+import re
 import shutil
 import time
 from pathlib import Path
@@ -82,10 +83,16 @@ def test_a_command_that_hangs_among_quick_ones(hangs: str) -> None:
 
 
 def test_a_command_cannot_forge_a_frame() -> None:
-    """Not with what every process on the host can see: arguments, environment, our token."""
+    """Not with what every process on the host can see: arguments, environment, our token.
+
+    Of all that only what looks like a nonce is printed, since other programs of this machine may
+    have a mebibyte of arguments.
+    """
     forge = (
-        "tr '\\0' '\\n' </proc/$PPID/cmdline; cat /proc/self/environ; "
-        "ps -ef 2>/dev/null; for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; done 2>/dev/null"
+        "{ tr '\\0' '\\n' </proc/$PPID/cmdline; cat /proc/self/environ; ps -ef; "
+        "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; done; } 2>/dev/null | "
+        "grep -aoE '[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' | sort -u; "
+        "echo 00000000-0000-0000-0000-000000000000"
     )
     commands = [CommandProbe("forge", forge), CommandProbe("after", "echo seen")]
     answers: list[bytes] = []
@@ -98,7 +105,9 @@ def test_a_command_cannot_forge_a_frame() -> None:
     assert found.text("after") == "seen\n"
     token = answers[0].partition(b"\n")[0]
     nonce = back.decode(answers[0], token).partition(b"\n")[0].decode()
-    assert nonce not in found.text("forge")
+    visible = found.text("forge").split("\n")[:-1]
+    assert re.fullmatch(visible[-1].replace("0", "[0-9a-f]"), nonce), "a nonce looks otherwise"
+    assert nonce not in visible
 
 
 def test_proxies_and_the_users_language_do_not_bend_a_probe() -> None:
