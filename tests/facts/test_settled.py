@@ -11,6 +11,7 @@ import pytest
 from facts.certificates import Certificate, CertificatesRuntime
 from facts.clock import ClockRuntime, Offset
 from facts.etcd import EtcdRuntime, Member, MemberStatus
+from facts.etcd_storage import EtcdStorageRuntime
 from facts.leader_election import LeaderElectionRuntime
 from facts.swap import Device, SwapRuntime
 from facts.time_sync import TimeSyncRuntime
@@ -40,6 +41,11 @@ PAIRS = {
         EtcdRuntime((status("a", 1, 5), status("b", 1, 5))),
         {"statuses": (status("a", 2, 9), status("b", 2, 7))},
         {"statuses": (status("a", 1, 5),)},
+    ),
+    "etcd_storage": Pair(
+        EtcdStorageRuntime("fsync", 12.0, 10),
+        {"value": 13.0},
+        {"value": 9.0},
     ),
     "leader_election": Pair(
         LeaderElectionRuntime("scheduler", "a", (("a", 1.0),)),
@@ -83,3 +89,16 @@ def test_every_settled_fact_is_here() -> None:
         if any(hasattr(kind, "settled") for kind in vars(module).values()):
             found.add(path.stem)
     assert found == set(PAIRS)
+
+
+@pytest.mark.parametrize(("what", "most"), [("fsync", 10), ("size", 80)])
+def test_etcds_storage_is_compared_by_the_side_of_its_limit(what: str, most: int) -> None:
+    values = (most - 1.0, most + 1.0, most + 2.0)
+    below, above, higher = (EtcdStorageRuntime(what, value, most) for value in values)
+    assert isinstance(above, SettledFact)
+    assert above.actual != higher.actual
+    assert above.settled == higher.settled != below.settled
+    assert f"more than {most} " in above.settled
+    assert f"at most {most} " in below.settled
+    alarm = EtcdStorageRuntime(what, below.value, most, alarm="NOSPACE")
+    assert (alarm.settled != below.settled) == (what == "size")
