@@ -52,8 +52,8 @@ class RunState(StrEnum):
 class RunHeader(msgspec.Struct, frozen=True, tag="run"):
     """Who runs what. kind: fix, undo, install, reset, join or leave. of: the run that is undone.
 
-    member, host_inventory: of a join or a leave, the member's name and the inventory of the cluster
-    with Karmada.
+    member, host_inventory: of a join or a leave alone, the member's name and the inventory of the
+    cluster with Karmada.
     """
 
     schema: str
@@ -67,8 +67,8 @@ class RunHeader(msgspec.Struct, frozen=True, tag="run"):
     of: str = ""
     approved_by: str = ""
     ticket: str = ""
-    member: str = ""
-    host_inventory: str = ""
+    member: str | msgspec.UnsetType = msgspec.UNSET
+    host_inventory: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class RunApproval(msgspec.Struct, frozen=True, tag="approval"):

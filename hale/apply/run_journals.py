@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from hale.apply import journal
 from hale.apply.journal import RunApproval, RunHeader, RunHistory, now
 from hale.apply.lock import Owner
@@ -41,8 +43,8 @@ def journal_header(
         of=of,
         approved_by=approved_by,
         ticket=ticket,
-        member=member,
-        host_inventory=host_inventory,
+        member=member or msgspec.UNSET,
+        host_inventory=host_inventory or msgspec.UNSET,
     )
 
 

@@ -133,7 +133,7 @@ _REVERSALS = {
 def _inventories(header: RunHeader) -> list[str]:
     """The options that name the run's clusters."""
     words = ["--inventory", header.inventory]
-    if header.host_inventory:
+    if isinstance(header.host_inventory, str) and isinstance(header.member, str):
         words += ["--host-inventory", header.host_inventory, "--name", header.member]
     return words
 
