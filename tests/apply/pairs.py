@@ -74,10 +74,10 @@ READERS = [Pair(*pair) for pair in itertools.combinations_with_replacement(READ,
 PAIRS = [Pair(first, second) for first, row in EXPECTED.items() for second in row]
 SYSCTL, BLACKLIST = "/etc/sysctl.d/zz-site.conf", "/etc/modprobe.d/site.conf"
 # What a fix adds, which no command takes back here.
-ADDED = "/etc/sysctl.d/k8s.conf /etc/modules-load.d/k8s.conf /var/lib/hale"
+_ADDED = "/etc/sysctl.d/k8s.conf /etc/modules-load.d/k8s.conf"
 _CLEAN = f"""
 systemctl stop 'hale-try-*'; find /etc/systemd -name '*hale-try*' -delete
-rm -rf {SYSCTL} {BLACKLIST} /var/lib/hale/trial
+rm -rf {SYSCTL} {BLACKLIST} {_ADDED} /var/lib/hale
 mv /root/fstab /etc/fstab; systemctl daemon-reload
 """
 
@@ -103,14 +103,13 @@ def ended(process: "subprocess.Popen[str]") -> Ended:
 class Desk:
     """An operator with an inventory, and the host on which the commands have something to do.
 
-    drill: the fault that `invoke drill` injects. added: what the host had not before, in words.
+    drill: the fault that `invoke drill` injects.
     """
 
     reports: Path
     inventory: Path
     host: LabHost
     drill: str = "vip"
-    added: str = ADDED
     undone: str = ""
     trial: str = ""
 
@@ -137,7 +136,7 @@ class Desk:
                 self.trial = self._applied("--only=MOD-BR-NETFILTER", "--try=30m")
             yield
         finally:
-            self.run(f"{_CLEAN}rm -rf {self.added}")
+            self.run(_CLEAN)
 
     def _applied(self, *words: str) -> str:
         """The name of the run of a fix."""

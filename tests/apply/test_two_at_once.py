@@ -1,8 +1,7 @@
 """Two operators type in one checkout, with one reports folder, while one of them has the locks.
 
-Pairs with a drill need a cluster (tests/cluster/test_during_a_drill.py); those of commands that
-contact no host are in tests/hostile/test_two_operators.py. `make soak` takes all pairs, other runs
-one.
+Pairs with a drill need a cluster, and are in the table alone; those of commands that contact no
+host are in tests/hostile/test_two_operators.py. `make soak` takes all pairs, other runs one.
 """
 
 import os
