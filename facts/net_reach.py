@@ -20,17 +20,17 @@ Sources: connect(2), tcp(7), icmp(7) (how errors of ICMP are reported), bash(1) 
 of iputils, proc_net_tcp(5), RFC 1191; kubernetes.io, "Ports and Protocols".
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 
 from msgspec import Struct
 
+from facts.parsers import reach
 from facts.parsers.blanks import split_words
 from facts.parsers.combined import read_each
 from facts.parsers.listeners import spellings
 from facts.parsers.probe_prelude import PRELUDE
+from facts.parsers.reach import Connection, Echo, PathToHost, listed
 from hale.inventory.ini import Host, Inventory
 from hale.model.evidence import (
     ClusterView,
@@ -42,12 +42,10 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Case
-from hale.shell import arguments, load_script, script_with
+from hale.shell import arguments, script_with
 
-CONNECT = load_script(Path(__file__).with_name("net_reach_connect.sh"))
 NEIGHBOURS = 16
 EXTERNAL = "external"
-NAMED = 5  # hosts in a sentence
 
 
 class NetReachParameters(Struct, frozen=True):
@@ -57,35 +55,6 @@ class NetReachParameters(Struct, frozen=True):
     etcd_ports: tuple[int, ...]
     kubelet_port: int
     mtu: int = 0
-
-
-class Connection(StrEnum):
-    """What became of a connection."""
-
-    OPEN = "open"
-    CLOSED = "closed"  # the host itself refused
-    REJECTED = "rejected"  # an ICMP message refused
-    SILENT = "silent"
-    FAILED = "failed"  # for a reason of its own
-    LATE = "late"  # the host was too busy
-
-
-class Echo(StrEnum):
-    """Which echo came back: one of full size, only a smaller one, none; or none was sent."""
-
-    FULL = "full"
-    SMALL = "small"
-    NONE = "none"
-    UNASKED = "unasked"
-
-
-class PathToHost(Struct, frozen=True):
-    """The interface to a host, its MTU in bytes; direct: without a router on the way."""
-
-    interface: str
-    mtu: int
-    direct: bool
-    echo: Echo
 
 
 class Reached(Struct, frozen=True):
@@ -158,13 +127,13 @@ def probes(host: Host, cases: Sequence[Case[NetReachParameters]]) -> tuple[Probe
     ports = {wanted.apiserver_port, wanted.kubelet_port, *wanted.etcd_ports}
     script = script_with(
         Path(__file__).with_suffix(".sh"),
-        connect=CONNECT,
+        connect=reach.CONNECT,
         targets=" ".join(f"{address[name]}/{port}" for name in needed for port in needed[name]),
-        bytes=str(wanted.mtu),
         ports="|".join(f"{port:04X}" for port in sorted(ports | {inventory.endpoint.port})),
     )
+    paths = reach.paths_shell(wanted.mtu)
     echoed = arguments(*(_address(other) for other in _neighbours(host, inventory)))
-    return (CommandProbe("reached", f"{PRELUDE}{echoed}{script}", timeout=35, slow=True),)
+    return (CommandProbe("reached", f"{PRELUDE}{paths}{echoed}{script}", timeout=35, slow=True),)
 
 
 def read_runtime(readings: ClusterView, case: Case[NetReachParameters]) -> NetReachRuntime:
@@ -189,32 +158,14 @@ def read_runtime(readings: ClusterView, case: Case[NetReachParameters]) -> NetRe
     )
 
 
-_LINE = re.compile(r"(open|closed|rejected|silent|late|failed) (\S+)/(\d{1,5})(?: (.*))?", re.A)
-
-
 def _reached(its: HostView) -> Reached:
     """Raises Unreadable."""
     lines = its.output("reached").lines
     if lines[-1:] != ["end"]:
         raise Unreadable("the answer is incomplete")
-    connections: dict[tuple[str, int], tuple[Connection, str]] = {}
-    routes: dict[str, PathToHost] = {}
-    listening: set[str] = set()
-    for line in lines[:-1]:
-        words = split_words(line)
-        try:
-            if found := _LINE.fullmatch(line):
-                connections[found[2], int(found[3])] = Connection(found[1]), found[4] or ""
-            elif words[:1] == ["listens"]:
-                listening.add(words[1])
-            elif words[:1] == ["path"]:
-                _, address, interface, mtu, how, echo = words
-                routes[address] = PathToHost(interface, int(mtu), how == "direct", Echo(echo))
-            elif words:
-                raise ValueError
-        except (IndexError, ValueError):
-            raise Unreadable(f"the answer is garbled: {line[:80]!r}") from None
-    return Reached(connections, routes, frozenset(listening))
+    own = frozenset(split_words(line)[-1] for line in lines if line.startswith("listens "))
+    found = reach.answers(line for line in lines[:-1] if not line.startswith("listens "))
+    return Reached(found.connections, found.paths, own)
 
 
 _FAULTS = {
@@ -255,7 +206,7 @@ def _judged_connections(
     for (other, what, reason, names_of), ports in ports_of.items():
         form = _FAULTS.get(what) or _DOUBTS[what]
         port_text = f"TCP port {' and '.join(map(str, sorted(ports)))}"
-        text = form.format(port=port_text, host=other, sources=_listed(names_of), reason=reason)
+        text = form.format(port=port_text, host=other, sources=listed(names_of), reason=reason)
         texts[what in _FAULTS].append(text)
     return texts[True], texts[False], number
 
@@ -303,24 +254,17 @@ def _judged_packets(
                     key = other.name, back.interface, back.mtu, route.mtu
                     other_mtu.setdefault(key, []).append(host.name)
     faults = [
-        f"packets of {size} bytes do not come back from {name} to {_listed(hosts)}, and smaller "
+        f"packets of {size} bytes do not come back from {name} to {listed(hosts)}, and smaller "
         "ones do: the MTU of the path is smaller"
         for (name, size), hosts in small.items()
     ]
     faults += [
-        f"{interface} of {name} has an MTU of {mtu}, and {_listed(hosts)} in the same network "
+        f"{interface} of {name} has an MTU of {mtu}, and {listed(hosts)} in the same network "
         f"{theirs}"
         for (name, interface, mtu, theirs), hosts in other_mtu.items()
     ]
     doubts += [
-        f"{name} gives no echo of ICMP to {_listed(hosts)}: the MTU of the path is not known"
+        f"{name} gives no echo of ICMP to {listed(hosts)}: the MTU of the path is not known"
         for name, hosts in silent.items()
     ]
     return faults, doubts
-
-
-def _listed(hosts: Sequence[str]) -> str:
-    """`a, b and c`; of many the first ones."""
-    if len(hosts) > NAMED + 1:
-        return f"{', '.join(hosts[:NAMED])} and {len(hosts) - NAMED} more hosts"
-    return " and ".join(filter(None, [", ".join(hosts[:-1]), hosts[-1]]))

@@ -61,7 +61,12 @@ NO_CLUSTER = {
         "does not run (no manifest of it)",
     ),
     **_each(["cluster"], "CMP-COREDNS runtime", "FAIL", "this host is not a node yet"),
-    **_each(["cluster"], "CP-MANIFEST-DRIFT runtime", "N-A", "there is no cluster yet"),
+    **_each(
+        ["cluster"],
+        "CP-MANIFEST-DRIFT runtime, CMP-POD-NETWORK runtime",
+        "N-A",
+        "there is no cluster yet",
+    ),
     **_each(["cluster"], "CMP-KUBELET-DRIFT persisted", "N-A", "no host is a node yet"),
     **_each(["cluster"], "CMP-NODES runtime", "UNKNOWN", "no apiserver to ask"),
     **_each(["cluster"], "HA-SELF-HEALING drill", "N-A", "measured only by a drill"),

@@ -3,6 +3,7 @@
 from lab.faults.fault import HostFault, fail, unknown
 
 REACH = "NET-REACH runtime @cluster"
+PODS = "CMP-POD-NETWORK runtime @cluster"
 WORKER = "k8s-node-01"
 TABLE = "netdev fault"
 NO_TABLE = f"nft delete table {TABLE}"

@@ -10,6 +10,7 @@ from typing import TypedDict
 
 from hale.model.results import RowKey
 from lab.faults.fault import ExpectedResult, fail, row
+from lab.faults.network import PODS
 from lab.topology import HOSTS
 
 FIRST, SECOND, THIRD = MASTERS = tuple(h.name for h in HOSTS if h.role == "masters")
@@ -27,6 +28,7 @@ LEADERS = (
     "HA-CONTROLLER-MANAGER runtime @cluster",
     "HA-SCHEDULER runtime @cluster",
     "CMP-NODES runtime @cluster",
+    PODS,
     "CMP-INGRESS runtime @cluster",
     "CMP-DASHBOARD runtime @cluster",
 )

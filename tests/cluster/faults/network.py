@@ -1,18 +1,32 @@
 """Faults of a cluster's network: packets that get lost in front of a host."""
 
 from lab.faults.fault import fail
-from lab.faults.network import NO_TABLE, REACH, on_arrival
+from lab.faults.network import NO_TABLE, PODS, REACH, on_arrival
 from tests.cluster.faults.fault import (
     ADDRESS,
+    EVERY,
     FIRST,
     NODE,
     OTHER_NODE,
     SECOND,
     THIRD,
+    Both,
     ClusterFault,
     each,
     on,
 )
+
+SUBNETS = "10.244.0.0/16"  # of the Pods
+DNS = "CMP-COREDNS runtime @cluster"
+
+
+def everywhere(inject: str, undo: str) -> Both:
+    """Steps on every host: CoreDNS's Pods are on some of them."""
+    return {
+        "inject": tuple((host, inject) for host in EVERY),
+        "undo": tuple((host, undo) for host in EVERY),
+    }
+
 
 FAULTS = (
     ClusterFault(
@@ -58,6 +72,59 @@ FAULTS = (
         turns={
             REACH: fail(f"packets of 1500 bytes do not come back from {OTHER_NODE} to {FIRST},")
         },
+        soak=True,
+    ),
+    ClusterFault(
+        "a master has no route to the Pods",
+        SECOND,
+        **on(
+            SECOND,
+            f"ip rule add to {SUBNETS} priority 100 unreachable",
+            f"ip rule del to {SUBNETS} priority 100 unreachable",
+        ),
+        turns={
+            PODS: fail(f"is not reached over TCP from {SECOND}: "),
+            DNS: fail(f"{SECOND}: 10.96.0.10 gives no answer"),
+        },
+        soak=True,
+    ),
+    ClusterFault(
+        "CoreDNS's Pods get no packet over TCP from one node",
+        OTHER_NODE,
+        **everywhere(
+            on_arrival(f"ip saddr {ADDRESS[THIRD]} ip daddr {SUBNETS} tcp dport 53 drop"),
+            NO_TABLE,
+        ),
+        turns={PODS: fail(f"gives no answer over TCP to {THIRD}")},
+        soak=True,
+    ),
+    ClusterFault(
+        "CoreDNS's Pods get no packet from one node",
+        OTHER_NODE,
+        **everywhere(on_arrival(f"ip saddr {ADDRESS[THIRD]} ip daddr {SUBNETS} drop"), NO_TABLE),
+        turns={
+            PODS: fail(f"gives no answer over UDP to {THIRD}"),
+            DNS: fail(f"{THIRD}: 10.96.0.10 gives no answer"),
+        },
+        soak=True,
+    ),
+    ClusterFault(
+        "Pods do not reach the Pods of other nodes",
+        OTHER_NODE,
+        **everywhere(
+            on_arrival(f"ip saddr {SUBNETS} ip daddr {SUBNETS} tcp dport 53 drop"), NO_TABLE
+        ),
+        turns={PODS: fail("gives no answer over TCP to the Pod on ")},
+        soak=True,
+    ),
+    ClusterFault(
+        "the Pods' bridges have a smaller MTU than the nodes",
+        OTHER_NODE,
+        **everywhere(
+            "[ ! -e /sys/class/net/cni0 ] || ip link set cni0 mtu 1400",
+            "[ ! -e /sys/class/net/cni0 ] || ip link set cni0 mtu 1500",
+        ),
+        turns={PODS: fail("does not send packets of 1500 bytes back to ")},
         soak=True,
     ),
 )

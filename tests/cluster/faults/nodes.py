@@ -1,6 +1,7 @@
 """Faults of the nodes: kubelet, kube-proxy, CoreDNS, control groups, the registry."""
 
 from lab.faults.fault import ExpectedResult, fail, unknown
+from lab.faults.network import PODS
 from tests.cluster.faults.fault import (
     EVERY,
     FIRST,
@@ -59,6 +60,7 @@ KUBELET_FAULTS = (
         },
         may=(
             "CMP-COREDNS runtime @cluster",
+            PODS,
             "CMP-NODES runtime @cluster",
             "CERT-KUBELET-SERVED runtime",
             *(f"SVC-KUBELET-{item} runtime" for item in ("NOFILE", "NPROC", "MEMLOCK")),
@@ -72,7 +74,7 @@ KUBELET_FAULTS = (
             "CMP-KUBELET runtime": fail("gives no answer in time"),
             "CERT-KUBELET-SERVED runtime": unknown("shows no certificate: no answer in time"),
         },
-        may=("CMP-COREDNS runtime @cluster", "CMP-NODES runtime @cluster"),
+        may=("CMP-COREDNS runtime @cluster", PODS, "CMP-NODES runtime @cluster"),
     ),
     ClusterFault(
         "kubelet is disabled",
@@ -164,7 +166,7 @@ OBJECT_FAULTS = (
             "! mountpoint -q /etc/cni/net.d || umount /etc/cni/net.d; systemctl restart containerd",
         ),
         turns={NODES: fail(f"{OTHER_NODE} is not ready (NotReady)")},
-        may=("CMP-COREDNS runtime @cluster",),
+        may=("CMP-COREDNS runtime @cluster", PODS),
     ),
     ClusterFault(
         "a node that is no host of the inventory",
@@ -192,6 +194,7 @@ OBJECT_FAULTS = (
         },
         may=(
             "CMP-COREDNS runtime @cluster",
+            PODS,
             f"CMP-KUBE-PROXY runtime @{OTHER_NODE}",
             f"CERT-KUBELET-SERVED runtime @{OTHER_NODE}",
             *(f"SVC-KUBELET-{i} runtime @{OTHER_NODE}" for i in ("NOFILE", "NPROC", "MEMLOCK")),
@@ -217,6 +220,7 @@ OBJECT_FAULTS = (
         },
         may=(
             "CMP-COREDNS runtime @cluster",
+            PODS,
             f"CERT-KUBELET-SERVED runtime @{OTHER_NODE}",
             *(f"SVC-KUBELET-{i} runtime @{OTHER_NODE}" for i in ("NOFILE", "NPROC", "MEMLOCK")),
         ),
@@ -233,7 +237,7 @@ OBJECT_FAULTS = (
             " sleep 12; ip address del 10.208.1.199/24 dev eth0",
         ),
         turns={NODES: fail(f"{OTHER_NODE} has InternalIP 10.208.1.199")},
-        may=("CMP-COREDNS runtime @cluster", "CMP-KUBELET runtime"),
+        may=("CMP-COREDNS runtime @cluster", PODS, "CMP-KUBELET runtime"),
     ),
 )
 
@@ -291,7 +295,10 @@ DNS_FAULTS = (
             f" {COREDNS} wait --for=delete pod -l k8s-app=kube-dns --timeout=240s",
             f"{COREDNS} scale deployment coredns --replicas 2",
         ),
-        turns={"CMP-COREDNS runtime @cluster": fail("none is ready")},
+        turns={
+            "CMP-COREDNS runtime @cluster": fail("none is ready"),
+            PODS: unknown("no Pod of CoreDNS is ready"),
+        },
     ),
     ClusterFault(
         "CoreDNS is on one node alone",
@@ -322,6 +329,7 @@ DNS_FAULTS = (
             f" {COREDNS} rollout status deployment coredns --timeout=240s",
         ),
         turns={"CMP-COREDNS runtime @cluster": fail("is not ready (CrashLoopBackOff)")},
+        may=(PODS,),
     ),
     ClusterFault(
         "CoreDNS is to forward to itself at its next start",

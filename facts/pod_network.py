@@ -1,0 +1,221 @@
+"""Nodes and Pods reach the Pods of other nodes: those of CoreDNS, which every cluster has.
+
+Each node requests the addresses of CoreDNS's ready Pods from an API server, with the kubelet's own
+certificate. It sends a DNS query over UDP to each Pod, connects to it over TCP, and sends an echo
+of ICMP with the size of the interface's MTU. No Service is used, so kube-proxy's rules do not
+count, and any answer shows the path, also one that knows no such name: CMP-COREDNS judges answers.
+A node that has one of these Pods connects to the others from within its network namespace: from
+Pod to Pod.
+
+Where CoreDNS is on the host's network this is the hosts' own network. An echo that does not come
+back in any size proves nothing, since a NetworkPolicy may drop it. Not covered: the Pods of nodes
+that have none of CoreDNS, but for their nodes' own routes.
+
+Sources: kubernetes.io, "Cluster Networking", "Using Node Authorization" (a kubelet may read
+endpoints), "PKI certificates and requirements"; nsenter(1); facts/parsers/dns_query.py, reach.py.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from facts.parsers import dns_query, kubelet_config, local_apiserver, reach
+from facts.parsers.combined import read_each
+from facts.parsers.reach import Connection, Echo, listed
+from hale.inventory.ini import Host
+from hale.model.evidence import (
+    ClusterView,
+    CommandProbe,
+    ConfigLine,
+    HostView,
+    NotApplicable,
+    Probe,
+    Unreadable,
+)
+from hale.model.requirement import Case
+from hale.shell import script_with
+
+KEY = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+URL = "/api/v1/namespaces/kube-system/endpoints/kube-dns?pretty=false"
+
+
+class PodNetworkParameters(Struct, frozen=True):
+    """TCP and UDP ports."""
+
+    apiserver_port: int
+    dns_port: int
+
+
+class ReachedPods(Struct, frozen=True):
+    """What a node reached of CoreDNS's Pods.
+
+    pods: each one's node, by address. queries: whether a query over UDP was answered, by address.
+    own: the same from within its own Pod of CoreDNS, if it has one.
+    """
+
+    pods: Mapping[str, str]
+    queries: Mapping[str, bool]
+    its: reach.ReachAnswers
+    own: reach.ReachAnswers
+
+
+class PodNetworkRuntime(Struct, frozen=True):
+    """The number of nodes and of Pods that they reach, and the faults."""
+
+    nodes: int
+    pods: int
+    faults: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    sources: tuple[ConfigLine, ...] = ()
+
+    @property
+    def actual(self) -> str:
+        fine = f"{self.nodes} nodes reach {self.pods} Pods of CoreDNS, over UDP and TCP"
+        return "; ".join([*(self.faults or (fine,)), *self.unread])
+
+
+def script(masters: str, port: int) -> str:
+    """The probe. masters: ADDRESS:PORT of each API server, in words. port: of DNS."""
+    return (
+        dns_query.SHELL
+        + reach.paths_shell(0)
+        + script_with(
+            Path(__file__).with_suffix(".sh"),
+            connect=reach.CONNECT,
+            config=kubelet_config.PATH,
+            key=KEY,
+            ca=f"{local_apiserver.PKI}/ca.crt",
+            masters=masters,
+            url=URL,
+            port=str(port),
+        )
+    )
+
+
+def probes(host: Host, cases: Sequence[Case[PodNetworkParameters]]) -> tuple[Probe, ...]:
+    """Queries, connections and echoes of this host, at once, in parallel with other probes."""
+    if not cases:
+        return ()
+    wanted = cases[0].parameters
+    servers = (_url_host(m.address or m.name) for m in cases[0].inventory.masters)
+    masters = " ".join(f"{server}:{wanted.apiserver_port}" for server in servers)
+    return (CommandProbe("pods", script(masters, wanted.dns_port), timeout=40, slow=True),)
+
+
+def _url_host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def read_runtime(readings: ClusterView, case: Case[PodNetworkParameters]) -> PodNetworkRuntime:
+    """What the nodes reached.
+
+    Raises NotApplicable where there is no cluster yet. Raises Unreadable where something could not
+    be known and no fault is proven.
+    """
+    reached, unread = read_each(
+        readings, case.inventory.hosts, lambda its: _reached(its, case.parameters.dns_port)
+    )
+    nodes = {host: found for host, found in reached.items() if found is not None}
+    if not nodes and not unread:
+        raise NotApplicable("there is no cluster yet")
+    faults, doubts = _judged(nodes, case.parameters.dns_port)
+    unread += doubts
+    if unread and not faults:
+        raise Unreadable("; ".join(unread))
+    pods = {address for found in nodes.values() for address in found.pods}
+    return PodNetworkRuntime(len(nodes), len(pods), tuple(faults), tuple(unread))
+
+
+_QUERY = re.compile(r"dns (\S+) \S+ (silent|[0-9a-f]+)", re.A)
+
+
+def _reached(readings: HostView, port: int) -> ReachedPods | None:
+    """None where the host is not a node. Raises Unreadable."""
+    lines = readings.output("pods").lines
+    if lines == ["not joined"]:
+        return None
+    if lines[-1:] != ["end"]:
+        raise Unreadable("the answer is incomplete")
+    found = local_apiserver.answers(lines[:2], {"endpoints": URL})
+    pods = _pods(found["endpoints"].document if found else {})
+    rest = lines[2:-1]
+    queries = [_QUERY.fullmatch(line) for line in rest if line.startswith("dns ")]
+    own = [line.removeprefix("pod ") for line in rest if line.startswith("pod ")]
+    its = [line for line in rest if not line.startswith(("dns ", "pod "))]
+    result = ReachedPods(
+        pods,
+        {one[1]: one[2] != "silent" for one in queries if one},
+        reach.answers(its),
+        reach.answers(own),
+    )
+    for address in pods:
+        if address not in result.queries or (address, port) not in result.its.connections:
+            raise Unreadable(f"no word of the Pod {address}")
+    if not pods:
+        raise Unreadable("no Pod of CoreDNS is ready: there is none to reach")
+    return result
+
+
+def _pods(endpoints: Mapping[str, Any]) -> dict[str, str]:
+    """The node of each ready Pod, by its address. Raises Unreadable."""
+    try:
+        return {
+            str(one["ip"]): str(one.get("nodeName", "no node"))
+            for subset in endpoints.get("subsets") or ()
+            for one in subset.get("addresses") or ()
+        }
+    except (AttributeError, KeyError, TypeError) as error:
+        raise Unreadable(f"the endpoints have an unknown format: {error!r}") from None
+
+
+_FAULTS = {
+    Connection.SILENT: "gives no answer over TCP to {sources}",
+    Connection.REJECTED: "is rejected over TCP for {sources}: a firewall on the way",
+    Connection.FAILED: "is not reached over TCP from {sources}: {reason}",
+}
+_DOUBTS = {
+    Connection.CLOSED: "refuses {sources}: its process has ended, or a firewall resets "
+    "connections; run it again",
+    Connection.LATE: "may answer: {sources} was too busy to know; run it again",
+}
+NO_UDP = "gives no answer over UDP to {sources}"
+SMALL = (
+    "does not send packets of {reason} bytes back to {sources}, but smaller ones: the MTU of the "
+    "path is smaller"
+)
+
+
+def _judged(nodes: Mapping[str, ReachedPods], port: int) -> tuple[list[str], list[str]]:
+    """Faults and doubts."""
+    faults: dict[tuple[str, str, str], list[str]] = {}
+    doubts: dict[tuple[str, str, str], list[str]] = {}
+
+    def connected(source: str, pod: str, what: Connection, reason: str) -> None:
+        if what in _FAULTS:
+            faults.setdefault((pod, _FAULTS[what], reason), []).append(source)
+        elif what in _DOUBTS:
+            doubts.setdefault((pod, _DOUBTS[what], reason), []).append(source)
+
+    for host, found in nodes.items():
+        for address, node in found.pods.items():
+            pod = f"the Pod {address} on {node}"
+            what, reason = found.its.connections[address, port]
+            connected(host, pod, what, reason)
+            if not found.queries[address] and what is not Connection.CLOSED:
+                faults.setdefault((pod, NO_UDP, ""), []).append(host)
+            path = found.its.paths.get(address)
+            if path and path.echo is Echo.SMALL:
+                faults.setdefault((pod, SMALL, str(path.mtu)), []).append(host)
+            if inside := found.own.connections.get((address, port)):
+                connected(f"the Pod on {host}", pod, *inside)
+    return _texts(faults), _texts(doubts)
+
+
+def _texts(found: Mapping[tuple[str, str, str], Sequence[str]]) -> list[str]:
+    return [
+        f"{pod} {form.format(sources=listed(sources), reason=reason)}"
+        for (pod, form, reason), sources in found.items()
+    ]
