@@ -82,12 +82,23 @@ class EtcdStorageRuntime(Struct, frozen=True):
 
     @property
     def actual(self) -> str:
+        unit = "ms" if self.what == "fsync" else "%"
+        limit = "up to " if self.what == "fsync" else ""
         good = self.value <= self.most
+        much = f"at most {self.most} {unit}" if good else f"{limit}{self.value:.1f} {unit}"
+        return self._stated(much, self.detail)
+
+    @property
+    def settled(self) -> str:
+        """Which side of the limit it is on, without the number."""
+        unit = "ms" if self.what == "fsync" else "%"
+        side = "at most" if self.value <= self.most else "more than"
+        return self._stated(f"{side} {self.most} {unit}")
+
+    def _stated(self, much: str, detail: str = "") -> str:
         if self.what == "fsync":
-            much = f"at most {self.most} ms" if good else f"up to {self.value:.1f} ms"
             return f"99 % of the writes of etcd's log since its start took {much}"
-        much = f"at most {self.most} %" if good else f"{self.value:.1f} %"
-        found = f"etcd's database takes {much} of its quota{self.detail}"
+        found = f"etcd's database takes {much} of its quota{detail}"
         return f"etcd reports {self.alarm}; {found}" if self.alarm else found
 
 

@@ -11,17 +11,19 @@ from pathlib import Path
 import pytest
 
 from hale.model.comparison import ChangeKind
-from hale.model.results import RowKey
+from hale.model.results import Result, RowKey
 from hale.model.verdict import Verdict
 from hale.polling import wait_until
 from tests.apply.invoke_cli import INVOKE
 from tests.cluster.cluster_fixture import ROOT, SETTLES, Built
+from tests.cluster.fault_audit import MEASURED
 from tests.engine.pytest_cli import Done, typed
 
 pytestmark = pytest.mark.soak("two minutes of audits; tests/apply has hosts without a cluster")
 
 WORKER, SITE = "k8s-node-01", "/etc/sysctl.d/zz-drift.conf"
 UNTOUCHED = 5  # audits
+LOOKS = 3  # at most, of an audit on a busy machine
 SCALE = "-n kube-system scale deployment/coredns --replicas"
 
 
@@ -34,20 +36,39 @@ class Watched:
         self._audits = 0
 
     def audit(self, *words: str) -> Done:
-        """All rows of all hosts."""
-        self._audits += 1
-        given = (f"--inventory={self.cluster.inventory}", "--hosts=all", "--profile=extended")
-        reports = self._folder / f"{self._audits}"
-        return typed(reports, *given, "--connect-timeout=60", *words, timeout=600)
+        """All rows of all hosts; again where a busy machine was late, or unhealthy for a moment."""
+        for _ in range(LOOKS):
+            self.last = self._audited(*words)
+            if not any(row.aspect == "runtime" for row in self._unhealthy()):
+                break
+        return self.last
 
     def failed(self) -> list[str]:
         """What an audit finds that fails or is not known, and is no way for a host to be."""
-        self.last = self.audit()
+        self.audit()
         return [
             f"{row.requirement} {row.aspect} on {row.host}: {row.actual}"
-            for row in self.last.results.results
-            if row.verdict is Verdict.UNKNOWN or (row.profile == "baseline" and row.verdict.failed)
+            for row in self._unhealthy()
         ]
+
+    def _unhealthy(self) -> list[Result]:
+        return [
+            row
+            for row in self.last.results.results
+            if row.requirement not in MEASURED
+            and row.verdict.failed
+            and (
+                row.verdict is Verdict.UNKNOWN or row.profile == "baseline" or row.host == "cluster"
+            )
+        ]
+
+    def _audited(self, *words: str) -> Done:
+        self._audits += 1
+        given = (f"--inventory={self.cluster.inventory}", "--hosts=all", "--profile=extended")
+        reports = self._folder / f"{self._audits}"
+        return typed(
+            reports, *given, "--connect-timeout=60", "--gather-timeout=240", *words, timeout=600
+        )
 
 
 @pytest.fixture
@@ -73,7 +94,12 @@ def drift(done: Done) -> dict[RowKey, ChangeKind]:
     found = done.results.drift
     assert found, done.output
     assert found.comparison.same > 300
-    return {RowKey(*change.row.key): change.kind for change in found.comparison.changes}
+    # Its first thousand writes show no disk, the next ones may.
+    return {
+        RowKey(*change.row.key): change.kind
+        for change in found.comparison.changes
+        if change.row.requirement not in MEASURED or change.kind is ChangeKind.CHANGED
+    }
 
 
 def test_an_untouched_cluster_does_not_drift_and_a_changed_one_does(accepted: Watched) -> None:
@@ -87,4 +113,5 @@ def test_an_untouched_cluster_does_not_drift_and_a_changed_one_does(accepted: Wa
     assert drift(done) == {
         RowKey(WORKER, "SYS-IP-FORWARD", "persisted"): ChangeKind.BROKEN,
         RowKey("cluster", "CMP-COREDNS", "runtime"): ChangeKind.CHANGED,
+        RowKey("cluster", "CMP-POD-NETWORK", "runtime"): ChangeKind.CHANGED,
     }, done.output

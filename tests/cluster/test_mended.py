@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -209,6 +210,48 @@ def test_masters_are_mended_one_at_a_time_and_nobody_notices(
 
     assert serving(broken) == serves, "nothing that serves was restarted"
     check_answers(broken, client, owner)
+
+
+CHANGED = MASTERS[1]
+
+
+@pytest.fixture
+def unbalanced(cluster: Built) -> Iterator[tuple[Built, str]]:
+    """A master without haproxy, which fails a guard; another one has a line to be corrected."""
+    owner = cluster.owner()
+    host = next(name for name in MASTERS if name not in (CHANGED, owner))
+    try:
+        cluster.lab[CHANGED].run(f"echo net.ipv4.ip_forward=0 >{SYSCTL}")
+        cluster.lab[host].run("systemctl stop haproxy")
+        yield cluster, host
+    finally:
+        cluster.inventory.with_name("waivers.toml").unlink(missing_ok=True)
+        cluster.lab[CHANGED].run(f"rm -f {SYSCTL}")
+        cluster.lab[host].run("systemctl start haproxy")
+
+
+@pytest.mark.soak("a minute; tests/engine has the rule on recorded hosts")
+def test_a_guard_that_a_waiver_accepts_closes_no_gate(unbalanced: tuple[Built, str]) -> None:
+    cluster, host = unbalanced
+    fix = ("fix", "--only=SYS-IP-FORWARD", f"--hosts={CHANGED}", "--apply", "--yes")
+    before = states(cluster)[CHANGED]
+    done = cluster.invoke(*fix)
+    assert done.returncode == 1, done.stdout + done.stderr
+    end = cluster.stories()[-1].hosts[CHANGED]
+    assert end.state == "refused"
+    assert f"HA-LB-BACKENDS on {host}: FAIL" in end.reason
+    assert states(cluster)[CHANGED] == before
+    done = cluster.invoke(
+        "waive", "HA-LB-BACKENDS", "--aspect=runtime", f"--hosts={host}",
+        "--accepts=*haproxy.service does not run*", "--owner=platform team", "--approver=B. Ito",
+        "--reason=its load balancer is being replaced", "--compensation=on call", "--ticket=CHG-9",
+        f"--expires={datetime.now(UTC).date() + timedelta(days=7)}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = cluster.invoke(*fix)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert cluster.stories()[-1].hosts[CHANGED].state == "done"
+    assert b"# commented by Hale" in cluster.lab[CHANGED].run(f"cat {SYSCTL}").stdout
 
 
 def test_no_master_is_changed_while_a_member_of_etcd_is_away(broken: Built, away: None) -> None:
