@@ -7,9 +7,15 @@ count, and any answer shows the path, also one that knows no such name: CMP-CORE
 A node that has one of these Pods connects to the others from within its network namespace: from
 Pod to Pod.
 
+The kernel of the Pod's node answers connections and echoes, whatever its processes do. A query over
+UDP is answered by CoreDNS itself, so a silence is a fault only where the connection failed too, or
+where the Pod has answered another node; else CoreDNS may hang, and the result is UNKNOWN. So it is
+where a node is too busy to know. A Pod that is not in the endpoints any more when the node is done
+is not judged: it has ended since.
+
 Where CoreDNS is on the host's network this is the hosts' own network. An echo that does not come
-back in any size proves nothing, since a NetworkPolicy may drop it. Not covered: the Pods of nodes
-that have none of CoreDNS, but for their nodes' own routes.
+back in any size proves nothing, since a NetworkPolicy may drop it: the result names those Pods.
+Not covered: the Pods of nodes that have none of CoreDNS, but for their nodes' own routes.
 
 Sources: kubernetes.io, "Cluster Networking", "Using Node Authorization" (a kubelet may read
 endpoints), "PKI certificates and requirements"; nsenter(1); facts/parsers/dns_query.py, reach.py.
@@ -36,7 +42,7 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Case
-from hale.shell import script_with
+from hale.shell import PROCESSES, script_with
 
 KEY = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 URL = "/api/v1/namespaces/kube-system/endpoints/kube-dns?pretty=false"
@@ -63,10 +69,15 @@ class ReachedPods(Struct, frozen=True):
 
 
 class PodNetworkRuntime(Struct, frozen=True):
-    """The number of nodes and of Pods that they reach, and the faults."""
+    """The number of nodes and of Pods that they reach, and the faults.
+
+    sizes: of the packets that came back, in bytes. no_echo: the hosts to which some Pod sends none.
+    """
 
     nodes: int
     pods: int
+    sizes: tuple[int, ...] = ()
+    no_echo: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     sources: tuple[ConfigLine, ...] = ()
@@ -74,6 +85,10 @@ class PodNetworkRuntime(Struct, frozen=True):
     @property
     def actual(self) -> str:
         fine = f"{self.nodes} nodes reach {self.pods} Pods of CoreDNS, over UDP and TCP"
+        if self.sizes:
+            fine += f", with packets of {' and '.join(map(str, self.sizes))} bytes"
+        if self.no_echo:
+            fine += f"; no echo of ICMP comes back to {listed(self.no_echo)}: the MTU is not known"
         return "; ".join([*(self.faults or (fine,)), *self.unread])
 
 
@@ -81,7 +96,8 @@ def script(masters: str, port: int) -> str:
     """The probe. masters: ADDRESS:PORT of each API server, in words. port: of DNS."""
     return (
         dns_query.SHELL
-        + reach.paths_shell(0)
+        + reach.paths_shell(None)
+        + PROCESSES
         + script_with(
             Path(__file__).with_suffix(".sh"),
             connect=reach.CONNECT,
@@ -102,7 +118,7 @@ def probes(host: Host, cases: Sequence[Case[PodNetworkParameters]]) -> tuple[Pro
     wanted = cases[0].parameters
     servers = (_url_host(m.address or m.name) for m in cases[0].inventory.masters)
     masters = " ".join(f"{server}:{wanted.apiserver_port}" for server in servers)
-    return (CommandProbe("pods", script(masters, wanted.dns_port), timeout=40, slow=True),)
+    return (CommandProbe("pods", script(masters, wanted.dns_port), timeout=50, slow=True),)
 
 
 def _url_host(address: str) -> str:
@@ -126,7 +142,15 @@ def read_runtime(readings: ClusterView, case: Case[PodNetworkParameters]) -> Pod
     if unread and not faults:
         raise Unreadable("; ".join(unread))
     pods = {address for found in nodes.values() for address in found.pods}
-    return PodNetworkRuntime(len(nodes), len(pods), tuple(faults), tuple(unread))
+    paths = [(host, found.its.paths.get(a)) for host, found in nodes.items() for a in found.pods]
+    return PodNetworkRuntime(
+        len(nodes),
+        len(pods),
+        tuple(sorted({path.mtu for _, path in paths if path and path.echo is Echo.FULL})),
+        tuple(sorted({host for host, path in paths if not path or path.echo is Echo.NONE})),
+        tuple(faults),
+        tuple(unread),
+    )
 
 
 _QUERY = re.compile(r"dns (\S+) \S+ (silent|[0-9a-f]+)", re.A)
@@ -139,9 +163,10 @@ def _reached(readings: HostView, port: int) -> ReachedPods | None:
         return None
     if lines[-1:] != ["end"]:
         raise Unreadable("the answer is incomplete")
-    found = local_apiserver.answers(lines[:2], {"endpoints": URL})
-    pods = _pods(found["endpoints"].document if found else {})
-    rest = lines[2:-1]
+    pods, rest = _listed_pods(lines[:2]), lines[2:-1]
+    if rest and rest[-1].startswith("again "):
+        still = _listed_pods((lines[0], rest.pop().replace("again", "endpoints", 1)))
+        pods = {address: node for address, node in pods.items() if address in still}
     queries = [_QUERY.fullmatch(line) for line in rest if line.startswith("dns ")]
     own = [line.removeprefix("pod ") for line in rest if line.startswith("pod ")]
     its = [line for line in rest if not line.startswith(("dns ", "pod "))]
@@ -159,8 +184,10 @@ def _reached(readings: HostView, port: int) -> ReachedPods | None:
     return result
 
 
-def _pods(endpoints: Mapping[str, Any]) -> dict[str, str]:
+def _listed_pods(lines: Sequence[str]) -> dict[str, str]:
     """The node of each ready Pod, by its address. Raises Unreadable."""
+    found = local_apiserver.answers(lines, {"endpoints": URL})
+    endpoints: Mapping[str, Any] = found["endpoints"].document if found else {}
     try:
         return {
             str(one["ip"]): str(one.get("nodeName", "no node"))
@@ -182,6 +209,11 @@ _DOUBTS = {
     Connection.LATE: "may answer: {sources} was too busy to know; run it again",
 }
 NO_UDP = "gives no answer over UDP to {sources}"
+MAY_HANG = (
+    "gives no node an answer over UDP, and {sources} a connection: CoreDNS hangs or is too busy, "
+    "or a firewall drops UDP; run it again"
+)
+NO_PING = "may not send large packets to {sources}, where ping of iputils is missing"
 SMALL = (
     "does not send packets of {reason} bytes back to {sources}, but smaller ones: the MTU of the "
     "path is smaller"
@@ -199,16 +231,22 @@ def _judged(nodes: Mapping[str, ReachedPods], port: int) -> tuple[list[str], lis
         elif what in _DOUBTS:
             doubts.setdefault((pod, _DOUBTS[what], reason), []).append(source)
 
+    answered = {a for found in nodes.values() for a, heard in found.queries.items() if heard}
     for host, found in nodes.items():
         for address, node in found.pods.items():
             pod = f"the Pod {address} on {node}"
             what, reason = found.its.connections[address, port]
             connected(host, pod, what, reason)
-            if not found.queries[address] and what is not Connection.CLOSED:
-                faults.setdefault((pod, NO_UDP, ""), []).append(host)
+            if not found.queries[address]:
+                if what in _FAULTS or (what is Connection.OPEN and address in answered):
+                    faults.setdefault((pod, NO_UDP, ""), []).append(host)
+                elif what is Connection.OPEN:
+                    doubts.setdefault((pod, MAY_HANG, ""), []).append(host)
             path = found.its.paths.get(address)
             if path and path.echo is Echo.SMALL:
                 faults.setdefault((pod, SMALL, str(path.mtu)), []).append(host)
+            elif path and path.echo is Echo.UNASKED:
+                doubts.setdefault((pod, NO_PING, ""), []).append(host)
             if inside := found.own.connections.get((address, port)):
                 connected(f"the Pod on {host}", pod, *inside)
     return _texts(faults), _texts(doubts)

@@ -20,6 +20,7 @@ from hale.shell import load_script
 
 ID = "1234"
 # `ask SERVER NAME`: prints `dns SERVER NAME HEX`. Retries once, because UDP may lose a packet.
+# $patience: seconds for each answer; 2 if it is not set.
 SHELL = PRELUDE + load_script(Path(__file__).with_suffix(".sh"))
 RCODES = {1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
 

@@ -6,9 +6,9 @@ ask() {
   q="$q"'\000\000\001\000\001'
   if command -v bash >/dev/null; then
     talk='exec 3<>"/dev/udp/$0/53" && cat >&3 && dd bs=4096 count=1 <&3'
-    send() { timeout 2 bash -c "$talk" "$1"; }
+    send() { timeout "${patience:-2}" bash -c "$talk" "$1"; }
   elif command -v socat >/dev/null; then
-    send() { socat -t 2 - "UDP:$1:53"; }
+    send() { socat -t "${patience:-2}" - "UDP:$1:53"; }
   else
     missing "neither bash nor socat is installed: no DNS server can be queried"
   fi

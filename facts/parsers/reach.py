@@ -59,9 +59,12 @@ class ReachAnswers(Struct, frozen=True):
     paths: Mapping[str, PathToHost]
 
 
-def paths_shell(mtu: int) -> str:
-    """The function `path ADDRESS`. mtu: bytes of the packets; 0: what the interface carries."""
-    return script_with(Path(__file__).with_name("reach_paths.sh"), bytes=str(mtu))
+def paths_shell(mtu: int | None) -> str:
+    """The function `path ADDRESS`. mtu: bytes of the packets; 0: what the interface carries; None:
+    what the route does, if it has an MTU of its own.
+    """
+    size = "route" if mtu is None else str(mtu)
+    return script_with(Path(__file__).with_name("reach_paths.sh"), bytes=size)
 
 
 _LINE = re.compile(r"(open|closed|rejected|silent|late|failed) (\S+)/(\d{1,5})(?: (.*))?", re.A)

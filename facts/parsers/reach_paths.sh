@@ -1,4 +1,5 @@
-# Given: bytes (of packets; 0: what the interface carries). `path ADDRESS` prints
+# Given: bytes (of packets; 0: what the interface carries; route: what the route to the address does, if
+# it has an MTU of its own, as routes into a tunnel have). `path ADDRESS` prints
 # `path ADDRESS INTERFACE MTU direct|routed ANSWER`. ANSWER: `full` (a packet of that size comes back
 # in one piece), `small` (only smaller ones do), `none`, `unasked` (ping cannot send it).
 # echoes SIZE ADDRESS OPTION...: whether one comes back.
@@ -11,7 +12,12 @@ path() {
   dev=$(printf '%s\n' "$found" | sed -n 's/.* dev \([^ ]*\).*/\1/p')
   case $found in *" via "*) how=routed ;; *) how=direct ;; esac
   mtu=$(cat "/sys/class/net/$dev/mtu")
-  size=$mtu; [ "$bytes" = 0 ] || size=$bytes
+  case $bytes,$found in
+    # What the kernel has learned of the path expires; a route's own does not.
+    route,*" expires "*) ;;
+    route,*" mtu "*) mtu=$(printf '%s\n' "$found" | sed -n 's/.* mtu \(lock \)\{0,1\}\([0-9]*\).*/\2/p') ;;
+  esac
+  case $bytes in 0 | route) size=$mtu ;; *) size=$bytes ;; esac
   case $1 in *:*) size=$((size - 48)) ;; *) size=$((size - 28)) ;; esac
   if out=$(echoes "$size" -c 1 -W 1 "$1"); then
     answer=full
