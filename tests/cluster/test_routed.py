@@ -108,13 +108,13 @@ def routed(cluster: Built) -> Iterator[Path]:
 
 def test_each_worker_routes_by_host_and_path(cluster: Built, routed: Path) -> None:
     """Requested by curl from a master, on ports 80 and 443 of both workers."""
-    asks = cluster.lab["k8s-master-02"]
+    asking_host = cluster.lab["k8s-master-02"]
 
     def got(worker: str, scheme: str, host: str, path: str) -> tuple[str, str]:
         at = next(h.address for h in HOSTS if h.name == worker)
         port = 443 if scheme == "https" else 80
         command = ASK.format(host=host, port=port, at=at, scheme=scheme, path=path)
-        *words, status = asks.run(command, check=False).stdout.decode().split() or [""]
+        *words, status = asking_host.run(command, check=False).stdout.decode().split() or [""]
         return status, words[0].split("-")[0] if words else ""
 
     def wrong() -> list[str]:
