@@ -266,9 +266,14 @@ def _requests(
 
 
 def test_each_request_begins_with_the_next_address_and_moves_on(
-    servers: list[ThreadingHTTPServer], tmp_path: Path
+    servers: list[ThreadingHTTPServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two of three addresses have a server: no request fails, and each server has its share."""
+    """Two of three addresses have a server: no request fails, and each server has its share.
+
+    On a busy machine the start of curl alone may take the two seconds of a request.
+    """
+    monkeypatch.setattr(http_client, "REQUEST_TIMEOUT", 120)
+    monkeypatch.setattr(http_client, "CONNECT_TIMEOUT", 30)
     log, counted = _requests(servers, tmp_path, lambda log: len(log.requests) > 30)
     # Of three requests in turn, the first server has its own and the one that found no server.
     assert len(counted[0]) > 1.5 * len(counted[1]) > 0
@@ -280,7 +285,7 @@ def test_a_request_moves_on_from_an_address_that_does_not_answer(
 ) -> None:
     """As that of a node without power: nothing refuses the connection. Here a listener's queue is
     full, so that Linux drops what wants to connect."""
-    monkeypatch.setattr(http_client, "REQUEST_TIMEOUT", 20)
+    monkeypatch.setattr(http_client, "REQUEST_TIMEOUT", 120)
     with ExitStack() as stack:
         silent = stack.enter_context(socket.socket())
         silent.bind((NOTHING, servers[0].server_address[1]))
@@ -291,9 +296,8 @@ def test_a_request_moves_on_from_an_address_that_does_not_answer(
             waiting.connect_ex(silent.getsockname())
         log, _ = _requests(servers, tmp_path, lambda log: len(_slow(log)) >= 5)
     assert http_client.failure_counts(log.requests) == {}
-    assert (
-        max(_slow(log)) < 10 * http_client.CONNECT_TIMEOUT
-    )  # curl itself would move on after 10 s
+    # curl itself would move on after a minute.
+    assert max(_slow(log)) < 30 * http_client.CONNECT_TIMEOUT
 
 
 def _slow(log: http_client.RequestLog) -> list[float]:
