@@ -96,7 +96,8 @@ def test_every_screen_can_be_read(
 def test_the_fault_is_found_by_a_filter_and_by_keys(browser: Browser, fixed: FixedHosts) -> None:
     rows = results_file.load_results(fixed.results("before")).results
     failed = [r for r in rows if r.verdict is Verdict.FAIL]
-    assert {(r.host, r.requirement) for r in failed} == {
+    # A fix reads the rows of a cluster too, for its gates; these hosts have none.
+    assert {(r.host, r.requirement) for r in failed if r.requirement in ONLY} == {
         (FORWARD, "SYS-IP-FORWARD"),
         (SWAP, "SWAP-OFF"),
     }
