@@ -32,6 +32,7 @@ from facts.parsers import dns_query, kubelet_config, local_apiserver, reach
 from facts.parsers.combined import read_each
 from facts.parsers.reach import Connection, Echo, listed
 from hale.inventory.ini import Host
+from hale.model.address import url_host
 from hale.model.evidence import (
     ClusterView,
     CommandProbe,
@@ -116,13 +117,9 @@ def probes(host: Host, cases: Sequence[Case[PodNetworkParameters]]) -> tuple[Pro
     if not cases:
         return ()
     wanted = cases[0].parameters
-    servers = (_url_host(m.address or m.name) for m in cases[0].inventory.masters)
+    servers = (url_host(m.address or m.name) for m in cases[0].inventory.masters)
     masters = " ".join(f"{server}:{wanted.apiserver_port}" for server in servers)
     return (CommandProbe("pods", script(masters, wanted.dns_port), timeout=50, slow=True),)
-
-
-def _url_host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def read_runtime(readings: ClusterView, case: Case[PodNetworkParameters]) -> PodNetworkRuntime:

@@ -6,6 +6,7 @@ Sources: systemctl(1), "Unit Commands" and "Unit File Commands"; service(8); inv
 update-rc.d(8); chkconfig(8); timedatectl(1), set-ntp; pkill(1), killall(1).
 """
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 
 from facts.parsers import boot_commands
@@ -16,8 +17,7 @@ _PROGRAMS = (
     "systemctl", "service", "invoke-rc.d", "update-rc.d", "chkconfig", "timedatectl", "pkill",
     "killall",
 )  # fmt: skip
-PATTERN = "(^|[^A-Za-z0-9_.-])(systemctl|service|invoke-rc[.]d|update-rc[.]d|chkconfig|timedatectl"
-PATTERN += "|pkill|killall)[ \t]"
+PATTERN = rf"(^|[^A-Za-z0-9_.-])({'|'.join(map(re.escape, _PROGRAMS))})[ \t]"
 _STOPS = ("stop", "disable", "mask", "kill", "off", "remove", "--del")
 _STARTS = ("start", "restart", "reload-or-restart", "try-restart", "enable", "reenable", "on")
 _NO = ("false", "no", "0", "off")

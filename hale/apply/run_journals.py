@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
+from msgspec import UNSET, UnsetType
 
 from hale.apply import journal
 from hale.apply.journal import RunApproval, RunHeader, RunHistory, now
@@ -27,8 +27,8 @@ def journal_header(
     ticket: str,
     plan_sha256: str = "",
     of: str = "",
-    member: str = "",
-    host_inventory: str = "",
+    member: str | UnsetType = UNSET,
+    host_inventory: str | UnsetType = UNSET,
 ) -> RunHeader:
     """The first entry of the journal of that owner's run."""
     return RunHeader(
@@ -43,8 +43,8 @@ def journal_header(
         of=of,
         approved_by=approved_by,
         ticket=ticket,
-        member=member or msgspec.UNSET,
-        host_inventory=host_inventory or msgspec.UNSET,
+        member=member,
+        host_inventory=host_inventory,
     )
 
 
