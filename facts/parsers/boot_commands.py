@@ -38,7 +38,7 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Aspect, Case
-from hale.shell import arguments, load_script
+from hale.shell import load_script
 
 NAME = "boot_commands"
 # The lines that are read, for all subjects together: a host looks for them once.
@@ -98,7 +98,7 @@ class BootCommand(Struct, frozen=True):
 
 def probe(*more: str) -> CommandProbe:
     """The lines of LINES, and those that match more patterns: extended regular expressions."""
-    return CommandProbe(NAME, UNSEEN + NAMES + arguments("|".join((LINES, *more))) + _SCRIPT)
+    return CommandProbe(NAME, UNSEEN + NAMES + _SCRIPT, lines=(LINES, *more))
 
 
 def probes(cases: Iterable[Case[Any]]) -> tuple[Probe, ...]:

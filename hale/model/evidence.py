@@ -54,12 +54,16 @@ class CommandProbe(Struct, frozen=True):
     Exit status 0 means that it could see what it looked for, whatever it found.
     `timeout` is in seconds. `slow` commands (a VIP that does not answer, a registry) run
     beside the others. Its output may be at most about 1 MiB, a slow one's 64 KiB.
+    `lines` are extended regular expressions of the lines that a search of files prints; the script
+    gets them as `$1`, in one. Probes that differ in them alone are one search for the lines of all,
+    so each reader must expect lines that others need.
     """
 
     name: str
     script: str
     timeout: float = 10.0
     slow: bool = False
+    lines: tuple[str, ...] = ()
 
 
 class Selection(Struct, frozen=True):
