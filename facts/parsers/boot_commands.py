@@ -114,12 +114,7 @@ def commands(readings: HostView, pattern: str, *, stopping: bool = False) -> Ite
     stopping: also what units run as they stop, which a reboot does before the boot.
     Raises Unreadable.
     """
-    read = _read(readings.output(NAME).text)
-    values: dict[str, dict[str, str]] = {}
-    for path, _, text, *_ in read:
-        if text.lstrip(BLANKS)[:1] not in ("#", ";"):
-            assigned = _ASSIGNED.findall(_ENVIRONMENT.sub("", text, count=1))
-            values.setdefault(path, {}).update(assigned)
+    read, values = _read(readings.output(NAME).text)
     scripts = cloud_init.module_always(readings, "scripts_user")
     for path, number, text, command, unit in read:
         if path.startswith(cloud_init.SCRIPTS) and not scripts:
@@ -136,9 +131,11 @@ def commands(readings: HostView, pattern: str, *, stopping: bool = False) -> Ite
 
 
 @lru_cache(maxsize=64)  # several subjects read them
-def _read(output: str) -> tuple[tuple[str, int, str, str, bool], ...]:
+def _read(
+    output: str,
+) -> tuple[tuple[tuple[str, int, str, str, bool], ...], Mapping[str, Mapping[str, str]]]:
     """Each line: its file, number, text, its commands with paths written out, and whether the file
-    is one of a unit. Raises Unreadable."""
+    is one of a unit. And the variables that each file sets. Raises Unreadable."""
     read: list[tuple[str, int, str]] = []
     for line in split_lines(output):
         found = _LINE.fullmatch(line)
@@ -152,7 +149,12 @@ def _read(output: str) -> tuple[tuple[str, int, str, str, bool], ...]:
         texts = script_paths.absolute(text for _, _, text in own)
         for (_, number, text), named in zip(own, texts, strict=True):
             every.append((path, number, text, _command(path, named, unit), unit))
-    return tuple(every)
+    values: dict[str, dict[str, str]] = {}
+    for path, _, text in read:
+        if text.lstrip(BLANKS)[:1] not in ("#", ";"):
+            assigned = _ASSIGNED.findall(_ENVIRONMENT.sub("", text, count=1))
+            values.setdefault(path, {}).update(assigned)
+    return tuple(every), values
 
 
 def _command(path: str, text: str, unit: bool) -> str:
