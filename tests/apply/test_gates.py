@@ -245,6 +245,28 @@ def test_pods_that_a_drain_has_evicted_have_time_to_be_ready(
     assert (changed, calls) == (open_, used)
 
 
+def test_a_run_gives_them_that_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "POLL_INTERVAL", 0.001)
+    looks = [[DNS], [DNS], [], []]
+    one = HostPlan("a", "", (QUIET,), (), ())
+    made = PlanRunner(
+        Plan("s", "me", "", "", "", "", "baseline", (one,)),
+        SessionPool({}),
+        tmp_path,
+        cast("Journal", None),
+        Owner("me", "here", "r", ""),
+        {"a": MASTER},
+        {"a": "masters"},
+        lambda hosts: looks.pop(0),
+        lambda host, text: None,
+        settling=gates.settling_after_drain(STANDARD),
+    )
+    changed: list[str] = []
+    made._run_host = lambda host: changed.append(host.host)  # type: ignore[method-assign]
+    made._run_master(one)
+    assert (changed, looks) == (["a"], [])
+
+
 def test_masters_that_do_not_answer_close_the_gate_by_every_guard(tmp_path: Path) -> None:
     """Also by what an audit reads from all hosts: the workers are not contacted for it."""
     names = ("m1", "m2", "m3")
