@@ -30,9 +30,14 @@ def pytest_configure(config: pytest.Config) -> None:
     once = audit_cases.build_cases
 
     def cases(
-        inventory: Inventory, standard: Standard, profile: str, hosts: Sequence[Host]
+        inventory: Inventory,
+        standard: Standard,
+        profile: str,
+        hosts: Sequence[Host],
+        *,
+        masters_suffice: bool = False,
     ) -> list[Case[Any]]:
-        found = once(inventory, standard, profile, hosts)
+        found = once(inventory, standard, profile, hosts, masters_suffice=masters_suffice)
         copies = [_copy(case, number) for number in range(2, times + 1) for case in found]
         return found + copies
 

@@ -2,7 +2,8 @@
 
 Now: the planned address must be on an interface that is up. The VIP may be present as well, but
 only where its manager can have put it: on a master, and if the endpoint is external on one whose
-keepalived runs and has it in its configuration. That exactly one master has it is another
+keepalived.service is active and has it in its configuration; a process of that name proves nothing,
+because any user may start one. That exactly one master has it is another
 requirement (HA-VIP-OWNER); a worker must never have it.
 
 At boot: only the host's own network configuration counts, and neither it nor a command that a boot
@@ -54,6 +55,9 @@ from hale.shell import arguments, load_script
 # Commands that may set an address, or take one away.
 COMMANDS = "(^|[^A-Za-z0-9_.-])(ip|ifconfig|ifup|ifdown)[ \t]"
 USELESS = ("dadfailed", "tentative")
+# A keepalived of the site's, behind an external endpoint: what HA-VIP-OWNER reads of Hale's.
+STATE = f"systemctl show --property=ActiveState -- {vip_config.SERVICE}"
+_OF_THE_SITE = (*unit_command.patterns(vip_config.SERVICE), *vip_config.FILES)
 # What starts a manager of the VIP on a host that is no master.
 _MANAGERS = (
     *unit_command.patterns(vip_config.SERVICE),
@@ -133,7 +137,10 @@ def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe,
             wanted.append(FileProbe(*_MANAGERS))
     planned = _address(host)
     if "runtime" in aspects and planned:
-        wanted.append(CommandProbe("ip", _script(planned, cases[0].inventory.endpoint.vip)))
+        endpoint = cases[0].inventory.endpoint
+        wanted.append(CommandProbe("ip", _script(planned, endpoint.vip)))
+        if host.is_master and endpoint.kind == "external":
+            wanted += [CommandProbe("manager", STATE), FileProbe(*_OF_THE_SITE)]
     return tuple(wanted)
 
 
@@ -142,12 +149,9 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
     planned = _planned(case)
     endpoint = case.inventory.endpoint
     on: dict[str, list[str]] = {}
-    kept = False  # whether a keepalived on this host has the VIP
     for line in readings.output("ip").lines:
         words = split_words(line)
-        if words == ["keepalived", "has", endpoint.vip]:
-            kept = True
-        elif words[:1] == ["of"]:
+        if words[:1] == ["of"]:
             on[" ".join(words)] = []
         elif on and len(words) > 3 and words[2] in ("inet", "inet6"):
             key = next(reversed(on))
@@ -167,8 +171,16 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
         tuple(up),
         tuple(name for name in every if name not in up),
         tuple(vip_on),
-        bool(case.host and case.host.is_master) and (kept or endpoint.kind != "external"),
+        bool(case.host and case.host.is_master)
+        and (endpoint.kind != "external" or (bool(vip_on) and _has_vip(readings, endpoint.vip))),
     )
+
+
+def _has_vip(readings: HostView, vip: str) -> bool:
+    """Whether a keepalived of the site's runs here that may hold the VIP. Raises Unreadable."""
+    if readings.output("manager").lines != ["ActiveState=active"]:
+        return False
+    return not isinstance(vip_config.keepalived(readings, vip_config.SERVICE, vip), str)
 
 
 @boot_files.kept_by_boot

@@ -95,7 +95,9 @@ def read_runtime(readings: ClusterView, case: Case[CorednsParameters]) -> Coredn
     addresses = tuple(dict.fromkeys(address for _, address in answers.values()))
     nodes = next((nodes for nodes, _ in answers.values()), None)
     lookups, unread = read_each(
-        readings, case.inventory.hosts, lambda its: _lookup(its.output("lookup").lines, addresses)
+        readings,
+        case.sources.values(),
+        lambda its: _lookup(its.output("lookup").lines, addresses),
     )
     faults = [f"{host}: {fault}" for host, fault in lookups.items() if fault]
     if len(set(answers.values())) > 1:
@@ -143,7 +145,7 @@ def _loops(readings: ClusterView, case: Case[CorednsParameters]) -> list[str]:
             continue
     servers: dict[str, tuple[str, list[str]]] = {}
     clusters: set[str] = set()
-    for host in case.inventory.hosts:
+    for host in case.sources.values():
         try:
             lines = readings[host.name].output("lookup").lines
         except (KeyError, Unreadable):

@@ -37,6 +37,7 @@ from facts.parsers.login_limits import (
     login_shell_limits,
     lowered_by,
     lowering_lines,
+    refuse_missing_user,
     refuse_without_user,
 )
 from hale.inventory.ini import Host
@@ -46,6 +47,7 @@ from hale.model.evidence import (
     File,
     FileProbe,
     HostView,
+    NotApplicable,
     Probe,
     Unreadable,
 )
@@ -227,6 +229,7 @@ def read_runtime(readings: HostView, case: Case[LimitsParameters]) -> LimitsRunt
     lost, called = _passes_limits(readings)
     output = readings.output("session_root" if parameters.domain == ROOT else "session_user")
     lines = output.lines
+    refuse_missing_user(lines)
     if lines[:1] == ["no-ordinary-user"]:
         refuse_without_user(lines)
     user = next((line[5:] for line in lines if line.startswith("user ")), "")
@@ -282,7 +285,7 @@ def read_persisted(readings: HostView, case: Case[LimitsParameters]) -> LimitsPe
         found = _decided(readings, read, parameters, user)
     else:
         found = _decided(readings, read, parameters, None)
-        user = identity(readings.text("identity_user"))
+        user = _ordinary_user(readings)
         if user:
             own = _decided(readings, read, parameters, user)
             found = min(found, own, key=lambda p: min(_or_less(p.soft), _or_less(p.hard)))
@@ -297,6 +300,15 @@ def read_persisted(readings: HostView, case: Case[LimitsParameters]) -> LimitsPe
         stack=lost,
         refused=_refused(readings, parameters.item, parameters.wanted),
     )
+
+
+def _ordinary_user(readings: HostView) -> User | None:
+    """The user that is tried; None on a host without an ordinary user. Raises Unreadable."""
+    output = readings.output("identity_user")
+    with suppress(NotApplicable):
+        refuse_missing_user(output.lines)
+        return identity(readings.text("identity_user"))
+    return None
 
 
 def _refuse_writes(readings: HostView, found: LimitsPersisted) -> None:

@@ -1,4 +1,4 @@
-# Given: user. sshd's limits, then those of a session that PAM opens from them. prlimit first sets
+# Given: user, and databases (limits_user.sh). sshd's limits, then those of a session that PAM opens from them. prlimit first sets
 # this shell's limits to sshd's, because the shell may have limits from its own login's pam_limits.
 # Where root may not raise them (a container without CAP_SYS_RESOURCE, entered through sudo), the
 # script prints which were kept. Without an ordinary user: where such users may be instead.
@@ -6,12 +6,7 @@
 fail() { echo "$1" >&2; exit 3; }
 [ -n "$user" ] || {
   echo no-ordinary-user
-  file=/etc/nsswitch.conf
-  [ ! -e "$file" ] || sed -n 's/#.*//; s/^[[:blank:]]*passwd:/passwd /p' "$file"
-  if [ -e /etc/sssd ] && [ ! -x /etc/sssd ]; then echo 'sssd /etc/sssd'; fi
-  for file in /etc/sssd/sssd.conf /etc/sssd/conf.d/*.conf; do
-    [ ! -e "$file" ] || echo "sssd $file"
-  done
+  databases
   exit
 }
 pid=

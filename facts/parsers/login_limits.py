@@ -55,8 +55,29 @@ def lowered_by(
     return f"PAM gives {described(item, *given)}, and the login shell {shell} lowers it: {where}"
 
 
-def refuse_without_user(lines: Sequence[str]) -> NoReturn:
-    """Raises NotApplicable where /etc/passwd has all users, Unreadable where it may not."""
+def refuse_missing_user(lines: Sequence[str]) -> None:
+    """Nothing where the host knows the user that the inventory names.
+
+    Raises Unreadable where it does not, or NotApplicable where it has no ordinary user at all.
+    """
+    words = split_words(lines[0]) if lines else []
+    if words[:1] != ["missing"] or len(words) < 2:
+        return
+    name = (
+        f"the user {words[1]}, whom the inventory names ({VARIABLE}), does not exist on this host"
+    )
+    if len(words) > 2:
+        raise Unreadable(
+            f"{name}: set {VARIABLE} for this host to one of its users, such as {words[2]}"
+        )
+    refuse_without_user(lines[1:], f"{name}, and ")
+
+
+def refuse_without_user(lines: Sequence[str], why: str = "") -> NoReturn:
+    """Raises NotApplicable where /etc/passwd has all users, Unreadable where it may not.
+
+    why: what comes before the reason.
+    """
     databases = [
         word for line in lines if line.startswith("passwd ") for word in split_words(line)[1:]
     ]
@@ -66,10 +87,10 @@ def refuse_without_user(lines: Sequence[str]) -> NoReturn:
         others.append(f"sss ({by_sssd[0]})")
     if others:
         raise Unreadable(
-            "no ordinary user of /etc/passwd has a login shell, and /etc/nsswitch.conf has users "
-            f"from {', '.join(others)} too: name one in the inventory, {VARIABLE}"
+            f"{why}no ordinary user of /etc/passwd has a login shell, and /etc/nsswitch.conf has "
+            f"users from {', '.join(others)} too: name one in the inventory, {VARIABLE}"
         )
-    raise NotApplicable("no ordinary user has a login shell (/etc/passwd)")
+    raise NotApplicable(f"{why}no ordinary user has a login shell (/etc/passwd)")
 
 
 def kernel_limit(item: str, text: str) -> float:

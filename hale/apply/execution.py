@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from hale.apply import change_page, cluster_lock, recovery, run_journals, trial, trial_end
-from hale.apply.gates import health_problems
+from hale.apply.gates import health_problems, settling_after_drain
 from hale.apply.journal import Journal
 from hale.apply.membership import cluster_membership
 from hale.apply.options import ApplyOptions
@@ -117,6 +117,7 @@ def execute_plan(
                     drain=DrainOptions(options.drain, options.drain_timeout),
                     unplanned=approved.unplanned,
                     trial_seconds=options.trial_seconds,
+                    settling=settling_after_drain(before.standard),
                 ).run()
     finally:
         sessions.close()  # the audit after it logs in again, to see what new sessions get

@@ -22,7 +22,7 @@ from typing import NamedTuple, Self
 from hale.inventory.ini import Inventory
 from hale.model.change import Impact
 from hale.model.errors import UserError
-from hale.model.requirement import Guard, Profile
+from hale.model.requirement import Guard, Profile, Role
 from hale.model.results import Result
 from hale.plan.plan import HostPlan, Step
 from hale.polling import wait_until
@@ -34,6 +34,8 @@ from hale.standard.loader import Standard
 QUORUM = 3  # members that tolerate the loss of one: etcd's FAQ, "What is failure tolerance?"
 # Seconds for a cluster to be healthy again after a host, and between two audits.
 HEALTH_TIMEOUT, POLL_INTERVAL = 300.0, 5.0
+# Seconds for pods that an earlier drain has evicted to be ready elsewhere.
+SETTLE_TIMEOUT = 120.0
 NAMED = 3  # problems in one message
 CLUSTER = "cluster"  # in results: the host of what is read from several hosts
 INTERRUPTS = (Impact.RESTARTS_SERVICE, Impact.DISRUPTS_TRAFFIC, Impact.NEEDS_REBOOT)
@@ -175,6 +177,18 @@ def closing(problems: Iterable[str], host: str, remediated: Collection[str] = ()
     return [problem for problem in problems if closes(problem)]
 
 
+def settling_after_drain(standard: Standard) -> frozenset[str]:
+    """The requirements that guard a change and fail until evicted pods are ready on other hosts.
+
+    They are those of the cluster that are read from workers too.
+    """
+    return frozenset(
+        r.id
+        for r in standard.guarding(Guard.CHANGE)
+        if r.role is Role.CLUSTER and r.reads is Role.ALL
+    )
+
+
 def awaited_after(host: str, remediated: Collection[str], *, last: bool) -> set[str]:
     """What all changes of a control-plane host must have remediated there, as `subject_of` has it.
 
@@ -194,17 +208,30 @@ def changing_master(
     interrupts: str = "",
     remediated: Collection[str] = (),
     awaited: Collection[str] = (),
+    settling: Collection[str] = (),
 ) -> Iterator[None]:
     """Around the change of a control-plane host: the rule of `fix`, `undo` and `install`.
 
     masters: the number of control-plane nodes. check: what `unhealthy` finds on them now.
     interrupts: what of the change interrupts something, empty for nothing. remediated: the
     requirements that it is for. awaited: what must be healthy after it even if it was not before
-    (`awaited_after`). Raises GateClosed where the change must not be begun, or where something is
-    unhealthy after it that was healthy before or is awaited.
+    (`awaited_after`). settling: the requirements that fail for a moment after a drain
+    (`settling_after_drain`); while only these fail, the change waits for SETTLE_TIMEOUT. Raises
+    GateClosed where the change must not be begun, or where something is unhealthy after it that was
+    healthy before or is awaited.
     """
     before = check()
-    if problems := closing(before, host, remediated):
+
+    def unsettled() -> bool:
+        nonlocal before
+        before = check()
+        return bool(closing(before, host, remediated))
+
+    problems = closing(before, host, remediated)
+    if problems and {requirement_of(p) for p in problems} <= set(settling):
+        wait_until(unsettled, SETTLE_TIMEOUT, POLL_INTERVAL, give_up)
+        problems = closing(before, host, remediated)
+    if problems:
         raise GateClosed(
             f"the cluster is unhealthy, so no control-plane node is changed: {naming(problems)}"
         )
@@ -244,8 +271,10 @@ def health_problems(
 ) -> list[str]:
     """Why the cluster or a node is not healthy, by an audit of these hosts.
 
-    requirements: their ids; empty for those that guard a change. It uses sessions of its own: the
-    shared ones may be busy or lost during a change.
+    requirements: their ids; empty for those that guard a change. With all masters among the hosts,
+    one that is read from workers too is judged by what the masters answer: a worker that is down
+    must not keep a master from being changed. It uses sessions of its own: the shared ones may be
+    busy or lost during a change.
     """
     ids = set(requirements) or {r.id for r in standard.guarding(Guard.CHANGE)}
     if not ids:
@@ -262,5 +291,6 @@ def health_problems(
             ",".join(hosts),
             ids,
             sessions=sessions,
+            masters_suffice=True,
         )
         return unhealthy(found.results.results, ids)

@@ -4,7 +4,7 @@ The journal has an entry before each step and one after it.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +46,7 @@ class PlanRunner:
     now (gates.unhealthy). max_fail: the number of failed hosts at which their group is stopped.
     batch, drain: how workers of a living cluster are changed. unplanned: steps, by host and number,
     that are refused unless they are done already, and why. trial_seconds: after which each host
-    undoes the run by itself; 0 for a run that is not on trial.
+    undoes the run by itself; 0 for a run that is not on trial. settling: as of changing_master.
     """
 
     plan: Plan
@@ -63,6 +63,7 @@ class PlanRunner:
     drain: DrainOptions = worker_gate.DEFAULT
     unplanned: Mapping[tuple[str, int], str] = field(default_factory=dict)
     trial_seconds: int = 0
+    settling: Collection[str] = ()
     failed: dict[str, str] = field(default_factory=dict)  # host -> why
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -143,6 +144,7 @@ class PlanRunner:
             interrupts=", ".join(risky[0].requirements) if risky else "",
             remediated=remediated,
             awaited=gates.awaited_after(host.host, remediated, last=host.host == self._last()),
+            settling=self.settling,
         ):
             self._run_host(host)
 

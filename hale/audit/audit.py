@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from hale import gather
 from hale.audit import cases as audit_cases
 from hale.audit import evidence_file
-from hale.audit.cases import skip_reason, source_hosts
+from hale.audit.cases import skip_reason
 from hale.audit.judge import JudgedCase, View, judge
 from hale.audit.versions import at_versions
 from hale.audit.waivers import NO_WAIVERS, Waivers
@@ -41,6 +41,7 @@ class Audit(Struct, dict=True):
     waivers: Waivers = NO_WAIVERS
     hosts: Mapping[str, Evidence] = {}
     evidence_of: str = ""  # inventory of the --evidence, if it differs
+    masters_suffice: bool = False  # see build_cases
     judged: dict[str, JudgedCase] = {}  # by the case's nodeid
     versions_read: dict[str, Versions] = {}  # by host name
 
@@ -48,7 +49,15 @@ class Audit(Struct, dict=True):
     def cases(self) -> tuple[Case[Any], ...]:
         """Every case that can be judged on the selected hosts."""
         hosts = [s.host for s in self.selected_hosts]
-        return tuple(audit_cases.build_cases(self.inventory, self.standard, self.profile, hosts))
+        return tuple(
+            audit_cases.build_cases(
+                self.inventory,
+                self.standard,
+                self.profile,
+                hosts,
+                masters_suffice=self.masters_suffice,
+            )
+        )
 
     @cached_property
     def cases_by_check(self) -> Mapping[tuple[str, str], tuple[Case[Any], ...]]:
@@ -123,9 +132,10 @@ class Audit(Struct, dict=True):
         """
         if case.host is not None:
             return self.host_versions(case.host.name)
-        sources = sorted(source_hosts(case.requirement, self.inventory))
+        if set(case.requirement.aspects) <= {Aspect.INVENTORY}:
+            return planned_versions(self.inventory)
         return max(
-            (self.host_versions(name) for name in sources),
+            (self.host_versions(name) for name in case.sources),
             key=lambda found: found.get(KUBERNETES, ()),
             default=planned_versions(self.inventory),
         )
@@ -173,9 +183,7 @@ class Audit(Struct, dict=True):
         if case.aspect is Aspect.INVENTORY:
             return {}
         if case.host is None:
-            sources = source_hosts(case.requirement, self.inventory)
-            names = [h.name for h in self.inventory.hosts if h.name in sources]
-            return {name: self._host_view(name, subject) for name in names}
+            return {name: self._host_view(name, subject) for name in case.sources}
         return self._host_view(case.host.name, subject)
 
     def identity(self, host: str) -> Any:
@@ -187,7 +195,7 @@ class Audit(Struct, dict=True):
         if case.aspect is Aspect.INVENTORY:
             return False
         if case.host is None:
-            return host.name in source_hosts(case.requirement, self.inventory)
+            return host.name in case.sources
         return case.host.name == host.name
 
     def _host_view(self, host: str, subject: str) -> HostView:

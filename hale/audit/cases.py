@@ -10,23 +10,33 @@ from hale.standard.loader import Standard, parameters_of
 
 
 def build_cases(
-    inventory: Inventory, standard: Standard, profile: str, hosts: Sequence[Host]
+    inventory: Inventory,
+    standard: Standard,
+    profile: str,
+    hosts: Sequence[Host],
+    *,
+    masters_suffice: bool = False,
 ) -> list[Case[Any]]:
     """Every case that can be judged on these hosts, in the baseline's order.
 
-    A requirement of the cluster needs all hosts that it is read from.
+    A requirement of the cluster needs all hosts that it is read from. masters_suffice: all masters
+    are enough for one that is read from all hosts (Case.masters_only).
     """
     names = {h.name for h in hosts if h.in_inventory}
+    masters = {h.name for h in inventory.masters}
+    from_masters = masters_suffice and bool(masters) and masters <= names
     cases: list[Case[Any]] = []
     for requirement in standard.of_profile(profile):
         targets: list[Host | None] = list(hosts)
+        masters_only = False
         if requirement.role is Role.CLUSTER:
-            complete = names and source_hosts(requirement, inventory) <= names
-            targets = [None] if complete else []
+            complete = bool(names) and source_hosts(requirement, inventory) <= names
+            masters_only = not complete and from_masters and requirement.reads is Role.ALL
+            targets = [None] if complete or masters_only else []
         for host in targets:
             parameters, overrides = parameters_of(requirement, inventory, host)
             cases.extend(
-                Case(requirement, aspect, host, parameters, overrides, inventory)
+                Case(requirement, aspect, host, parameters, overrides, inventory, masters_only)
                 for aspect in requirement.aspects
             )
     return cases

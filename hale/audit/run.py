@@ -43,6 +43,8 @@ class AuditRequest:
 
     hosts: a host pattern, as of `--hosts`. requirements: their IDs; empty for all of the profile.
     transport: returns the connection to a host. gather_timeout: seconds for all probes of a host.
+    masters_suffice: whether a requirement that is read from all hosts is judged by what the masters
+    answer where these do not include all others.
     """
 
     inventory: Inventory
@@ -52,6 +54,7 @@ class AuditRequest:
     hosts: str = "all"
     requirements: Collection[str] = ()
     gather_timeout: float = 60.0
+    masters_suffice: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ def run(
         request.transport,
         request.gather_timeout,
         accepted,
+        masters_suffice=request.masters_suffice,
     )
     wanted = request.requirements
     selected = [c for c in audit.cases if not wanted or c.requirement.id in wanted]

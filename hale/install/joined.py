@@ -151,7 +151,7 @@ class JoinedGate:
     otherwise a load balancer that names those that have not is awaited nowhere. unfinished: (phase,
     host) of a first install that was interrupted: it has no gate (Phase.unfinished). remediated:
     the requirements that the run is for. worker_gate: makes the gate of the workers, given whether
-    the run is to stop.
+    the run is to stop. settling: as of gates.changing_master.
     """
 
     joined: frozenset[str]
@@ -161,6 +161,7 @@ class JoinedGate:
     unfinished: Exempt = frozenset()
     remediated: frozenset[str] = frozenset()
     worker_gate: Callable[[Callable[[], bool]], WorkerGate] | None = None
+    settling: frozenset[str] = frozenset()
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
@@ -211,6 +212,7 @@ class JoinedGate:
                 remediated=self.remediated,
                 # What is no host's own is judged by the audit at the end.
                 awaited=gates.awaited_after(host, awaited if self.complete else (), last=False),
+                settling=self.settling,
             )
         if self.worker_gate is None:
             return _open()

@@ -149,6 +149,7 @@ def _joined_gate(
         Exempt() if complete else unfinished(context, sessions, phases, joined),
         remediated,
         worker_gate,
+        gates.settling_after_drain(run.standard),
     )
 
 

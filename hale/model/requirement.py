@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -129,7 +130,10 @@ class Override(Struct, frozen=True):
 
 
 class Case(Struct, Generic[P], frozen=True, dict=True):
-    """What one test judges: a requirement's aspect, on a host (None: the cluster)."""
+    """What one test judges: a requirement's aspect, on a host (None: the cluster).
+
+    masters_only: whether it is judged by what the masters answer, though it is read from all hosts.
+    """
 
     requirement: Requirement
     aspect: Aspect
@@ -137,6 +141,14 @@ class Case(Struct, Generic[P], frozen=True, dict=True):
     parameters: P
     overrides: tuple[Override, ...]
     inventory: Inventory
+    masters_only: bool = False
+
+    @cached_property
+    def sources(self) -> Mapping[str, Host]:
+        """The hosts that a case of the cluster is read from by name, in the inventory's order."""
+        role = Role.MASTERS if self.masters_only else self.requirement.reads
+        names = frozenset(self.inventory.groups.get(role, ()))
+        return MappingProxyType({h.name: h for h in self.inventory.hosts if h.name in names})
 
     @property
     def host_name(self) -> str:

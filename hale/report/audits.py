@@ -32,12 +32,13 @@ def audit(
     *,
     sessions: SessionPool,
     show: bool = False,
+    masters_suffice: bool = False,
 ) -> AuditResult:
     """Audit the hosts into `folder`, and write the same reports as an audit by pytest.
 
     folder: the run's own; must exist. hosts: a host pattern, as of `--hosts`. requirements: their
-    IDs; empty for all of the profile. show: print unreachable hosts and the matrix. Raises
-    UserError.
+    IDs; empty for all of the profile. show: print unreachable hosts and the matrix.
+    masters_suffice: as of AuditRequest. Raises UserError.
     """
     request = AuditRequest(
         inventory,
@@ -46,6 +47,7 @@ def audit(
         transports.over_ssh(sessions),
         hosts,
         requirements,
+        masters_suffice=masters_suffice,
     )
     try:
         found = _run(request, folder, show=show)

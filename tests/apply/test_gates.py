@@ -1,5 +1,6 @@
 """Who may be changed when, on a living cluster; and hosts that have joined one that is ill."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import cast
 
@@ -10,6 +11,7 @@ from hale.apply.gates import BatchSize, GateClosed, NodeStatus
 from hale.apply.journal import Journal
 from hale.apply.lock import Owner
 from hale.apply.runner import PlanRunner
+from hale.inventory.ini import load_inventory
 from hale.model.change import Impact, KernelValueChange, UnitAction, UnitChange
 from hale.model.errors import UserError
 from hale.model.requirement import Guard
@@ -18,6 +20,7 @@ from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.plan.plan import HostPlan, Plan, Step
 from hale.ssh import SessionPool
+from hale.ssh.inventory_targets import targets_of
 from hale.standard.loader import load_standard
 
 MASTER = NodeStatus(master=True, joined="/etc/kubernetes/pki/ca.crt")
@@ -84,6 +87,7 @@ def test_what_is_no_size_is_refused(typed: str) -> None:
         BatchSize.parse(typed)
 
 
+STANDARD = load_standard(ROOT / "standard")
 GUARDS = {"HA-ETCD-MEMBERS", "CMP-KUBELET"}
 
 
@@ -204,6 +208,83 @@ def test_what_the_change_is_for_must_pass_before_the_next_master(
     assert changed == ["a"]
 
 
+DNS = "CMP-COREDNS on cluster: FAIL, they are on 1 node(s)"
+ETCD = "HA-ETCD-MEMBERS on cluster: FAIL, two of three"
+
+
+@pytest.mark.parametrize(
+    ("looks", "open_", "used"),
+    [
+        ([[DNS], [DNS], [], []], True, 4),  # ready again, and healthy after the change
+        ([[DNS, ETCD]], False, 1),  # a drain has not done that
+        ([[DNS], [DNS, ETCD], []], True, 4),
+        ([[DNS]], False, 3),
+    ],
+)
+def test_pods_that_a_drain_has_evicted_have_time_to_be_ready(
+    looks: list[list[str]], open_: bool, used: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drain of the worker before; what is still not ready after it keeps the gate closed."""
+    monkeypatch.setattr(gates, "POLL_INTERVAL", 0.001)
+    calls = 0
+
+    def check() -> list[str]:
+        nonlocal calls
+        calls += 1
+        return looks.pop(0) if len(looks) > 1 else looks[0]
+
+    changed = False
+    refused = pytest.raises(GateClosed, match=r"the cluster is unhealthy.*CMP-COREDNS")
+    with (
+        nullcontext() if open_ else refused,
+        gates.changing_master(
+            "a", 3, check, lambda: calls >= 3, settling=gates.settling_after_drain(STANDARD)
+        ),
+    ):
+        changed = True
+    assert (changed, calls) == (open_, used)
+
+
+def test_a_run_gives_them_that_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "POLL_INTERVAL", 0.001)
+    looks = [[DNS], [DNS], [], []]
+    one = HostPlan("a", "", (QUIET,), (), ())
+    made = PlanRunner(
+        Plan("s", "me", "", "", "", "", "baseline", (one,)),
+        SessionPool({}),
+        tmp_path,
+        cast("Journal", None),
+        Owner("me", "here", "r", ""),
+        {"a": MASTER},
+        {"a": "masters"},
+        lambda hosts: looks.pop(0),
+        lambda host, text: None,
+        settling=gates.settling_after_drain(STANDARD),
+    )
+    changed: list[str] = []
+    made._run_host = lambda host: changed.append(host.host)  # type: ignore[method-assign]
+    made._run_master(one)
+    assert (changed, looks) == (["a"], [])
+
+
+def test_masters_that_do_not_answer_close_the_gate_by_every_guard(tmp_path: Path) -> None:
+    """Also by what an audit reads from all hosts: the workers are not contacted for it."""
+    names = ("m1", "m2", "m3")
+    path = tmp_path / "inventory.ini"
+    hosts = "".join(f"{name} ansible_host=127.0.0.{name[1]} ansible_port=1\n" for name in names)
+    path.write_text(
+        f"[masters]\n{hosts}[workers]\nw1 ansible_host=127.0.0.4\n"
+        "[all:vars]\nvip=192.0.2.1\nvip_port=1\nvip_names=api.example\n"
+    )
+    known = load_inventory(path)
+    with SessionPool(targets_of(known)) as sessions:
+        found = gates.health_problems(known, STANDARD, sessions, names)
+        alone = gates.health_problems(known, STANDARD, sessions, ("m1",))
+    guards = {r.id for r in STANDARD.guarding(Guard.CHANGE)}
+    assert {gates.requirement_of(problem) for problem in found} == guards
+    assert "CMP-COREDNS" not in {gates.requirement_of(problem) for problem in alone}
+
+
 def change(
     steps: tuple[Step, ...],
     masters: int,
@@ -236,7 +317,7 @@ def test_a_standard_without_a_guard_changes_nothing() -> None:
 @pytest.mark.parametrize("action", Guard)
 def test_what_a_site_may_lack_closes_no_gate(action: Guard) -> None:
     """A change to a node must not wait until another cluster is well."""
-    guards = {r.id for r in load_standard(ROOT / "standard").guarding(action)}
+    guards = {r.id for r in STANDARD.guarding(action)}
     may_lack = ("CMP-DASHBOARD", "CMP-INGRESS", "CMP-FEDERATION")
     assert gates.unhealthy([row(Verdict.UNKNOWN, name) for name in may_lack], guards) == []
     assert gates.unhealthy([row(Verdict.UNKNOWN, min(guards))], guards)

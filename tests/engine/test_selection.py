@@ -119,6 +119,21 @@ def test_a_row_of_the_cluster_needs_all_hosts_that_it_is_read_from() -> None:
     assert rows() == set()
 
 
+def test_of_masters_alone_only_what_is_read_from_all_hosts_is_judged_by_their_answers() -> None:
+    stated = loader.load_standard(ROOT / "standard")
+
+    def of_the_cluster(*names: str) -> dict[str, bool]:
+        hosts = [h for h in KNOWN.hosts if h.name in names]
+        found = audit_cases.build_cases(KNOWN, stated, "extended", hosts, masters_suffice=True)
+        return {c.requirement.id: c.masters_only for c in found if c.host is None}
+
+    masters = of_the_cluster(M1, M2, M3)
+    assert masters["CMP-COREDNS"]
+    assert not masters["HA-ETCD-MEMBERS"]
+    assert "CMP-COREDNS" not in of_the_cluster(M1, M2, N1, N2)
+    assert not any(of_the_cluster(*HOSTS).values())
+
+
 def test_a_host_beside_the_inventory_stands_for_no_cluster() -> None:
     stated = loader.load_standard(ROOT / "standard")
     (local,) = chosen("local://")

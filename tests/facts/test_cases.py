@@ -139,6 +139,7 @@ class Given(GivenHost, kw_only=True, forbid_unknown_fields=True):
     every: GivenHost = msgspec.field(default_factory=GivenHost)
     inventory: str = ""
     planned: bool = True
+    masters_only: bool = False
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda p: f"{p.parent.name}/{p.stem}")
@@ -221,8 +222,7 @@ def read(given: Given, requirement: Requirement) -> Any:
     assert tell is not None
     if requirement.role != "cluster":
         return tell(readings_of(given, case, case.host), case)
-    reads = requirement.reads
-    hosts = {h.name: h for h in case.inventory.hosts if reads == "all" or reads in h.groups}
+    hosts = case.sources
     assert set(given.hosts) <= set(hosts), "the inventory has no such host"
     each = {name: of_cluster(given, name) for name in hosts}
     return tell({n: readings_of(each[n], case, h) for n, h in hosts.items() if each[n].asked}, case)
@@ -369,7 +369,8 @@ def case_of(given: Given, requirement: Requirement) -> Case[Any]:
     )
     hosts = {host.name: host for host in inventory.hosts}
     host = None if requirement.role == "cluster" else hosts[given.host]
-    return Case(requirement, Aspect(given.aspect), host, parameters, (), inventory)
+    aspect = Aspect(given.aspect)
+    return Case(requirement, aspect, host, parameters, (), inventory, given.masters_only)
 
 
 def with_variables(given: Given) -> Inventory:

@@ -239,6 +239,7 @@ def test_the_gate_judges_the_masters_that_have_joined(
     assert made.unhealthy() == ["x"]
     assert (requested, made.complete, made.masters) == ([judged], complete, frozenset(judged))
     assert made.unfinished == (frozenset() if complete else begun)
+    assert made.settling == {"CMP-COREDNS"}
 
 
 def test_with_fewer_than_three_masters_none_is_interrupted() -> None:
