@@ -54,6 +54,9 @@ LINES = (
     f"{_BEFORE}({_PROGRAMS})([^A-Za-z0-9_-]|$)"
     "|systemctl[[:blank:]].*(start|isolate|enable|stop|disable|mask|kill|--now)"
     f"|{_BEFORE}(service|invoke-rc[.]d|update-rc[.]d|chkconfig|timedatectl|pkill|killall)[[:blank:]]"
+    "|/init[.]d/[A-Za-z0-9_.-]+[\"']?[[:blank:]]"
+    f"|{_BEFORE}kill[[:blank:]].*([$][(]|`)"
+    "|^[[:blank:]]*Conflicts[[:blank:]]*=.*[.]service"
     "|[A-Za-z0-9_]=[\"']?[0-9a-fA-F]*[.:]"
     "|/etc/host(s|name)([^A-Za-z0-9_./-]|$)|kernel[./]hostname"
     "|/etc/(fstab|sysctl|security/limits|modules|modprobe[.]d)"
@@ -133,6 +136,17 @@ def commands(readings: HostView, pattern: str, *, stopping: bool = False) -> Ite
             when = "on its schedule" if scheduled else "at boot"
             yield BootCommand(source, command, certain, values.get(path, {}), when)
     yield from _bootcmd(readings, pattern)
+
+
+def settings(readings: HostView, key: str) -> Iterator[tuple[ConfigLine, str]]:
+    """The lines of units that a boot starts with this setting, and its value. Raises Unreadable.
+
+    Of settings that are no commands LINES has Conflicts= of services alone.
+    """
+    setting = re.compile(rf"[ \t]*{key}[ \t]*=(.*)")
+    for path, number, text, _, unit in _read(readings.output(NAME).text):
+        if unit and (found := setting.fullmatch(text)):
+            yield ConfigLine(path, number, text.strip(BLANKS)), found[1].strip(BLANKS)
 
 
 @lru_cache(maxsize=64)  # several subjects read them
