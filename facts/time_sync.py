@@ -411,6 +411,8 @@ def _only_installed(readings: HostView, fact: TimeSyncPersisted, unit: str) -> T
         links = systemd_units.install_links(file, unit)
         if not links:
             return fact
+    elif not mask:
+        return fact  # what pulls it in is not started, or its command is another
     return replace(
         fact, unit=unit, unit_file=file.path, mask=mask.path if mask else "", links=links
     )

@@ -21,14 +21,18 @@ _PROGRAMS = (
     "killall",
 )  # fmt: skip
 PATTERN = (
-    rf"(^|[^A-Za-z0-9_.-])({'|'.join(map(re.escape, _PROGRAMS))}|kill)[ \t]"
+    rf"(^|[^A-Za-z0-9_.-])({'|'.join(map(re.escape, _PROGRAMS))}|kill)[\"',]*[ \t]"
     r"|/init[.]d/[\w.-]+[\"']?[ \t]"
 )
 # A script of a service, and its action.
-_INIT = re.compile(r"(?:^|[\s;&|({\"'`])/etc/(?:rc\.d/)?init\.d/([\w.-]+)[\"']?[ \t]+(\w+)", re.ASCII)
+_INIT = re.compile(
+    r"(?:^|[\s;&|({\"'`])/etc/(?:rc\.d/)?init\.d/([\w.-]+)[\"']?[ \t]+(\w+)", re.ASCII
+)
 # What kill(1) is given by another command, and signals that end no service.
 _KILL = re.compile(r"(?<![\w.-])kill[ \t]+(?P<rest>[^;|&]*(?:\$\(|`)[^;&]*)", re.ASCII)
-_LIVES_ON = re.compile(r"-(?:s[ \t]*)?(?:SIG)?(?:0|1|HUP|USR1|USR2|CONT|10|12|18)(?![\w])", re.ASCII)
+_LIVES_ON = re.compile(
+    r"-(?:s[ \t]*)?(?:SIG)?(?:0|1|HUP|USR1|USR2|CONT|10|12|18)(?![\w])", re.ASCII
+)
 _STOPS = ("stop", "disable", "mask", "kill", "off", "remove", "--del")
 _STARTS = ("start", "restart", "reload-or-restart", "try-restart", "enable", "reenable", "on")
 _NO = ("false", "no", "0", "off")
@@ -83,7 +87,10 @@ def _changes(text: str, clock: bool, unit: str) -> Iterator[tuple[bool, Sequence
             yield action in _STARTS, (name.removesuffix(".sh"),)
     for killed in _KILL.finditer(text):
         if not _LIVES_ON.match(killed["rest"]):
-            yield False, [w.removesuffix(".pid") for w in re.findall(r"[\w.-]+", killed["rest"])]
+            yield (
+                False,
+                [w.removesuffix(".pid") for w in re.findall(r"[\w.-]+", killed["rest"], re.ASCII)],
+            )
     for words in commands(text):
         for program in _PROGRAMS:
             at = program_at(words, program)

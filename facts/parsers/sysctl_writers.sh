@@ -20,6 +20,7 @@ for unit in /etc/systemd/system/*.service /usr/local/lib/systemd/system/*.servic
             /etc/systemd/system/*.wants/"${name%@.service}"@*.service \
             /etc/systemd/system/*.wants/"${name%.service}".timer \
             /etc/systemd/system/*.wants/"${name%.service}".path; do
+    case $by in */sleep.target.* | */suspend*.target.* | */hibernate.target.* | */hybrid-sleep.target.*) continue ;; esac
     [ ! -h "$by" ] || { set -- "$@" "$unit"; break; }
   done
 done
@@ -36,8 +37,8 @@ for link in /etc/systemd/system/*.wants/*.service /etc/systemd/system/*.requires
 done
 for unit in /etc/systemd/system/*.service.d/*.conf; do [ ! -f "$unit" ] || set -- "$@" "$unit"; done
 # Units that another unit of the site pulls in.
-pulled=$(grep -hsE '^(Wants|Requires|BindsTo|Upholds|OnSuccess|OnFailure|Unit|Service)=' \
-  /etc/systemd/system/*.* /etc/systemd/system/*.d/*.conf)
+pulled=$(grep -hsE '^(Wants|Requires|BindsTo|Upholds|OnSuccess|OnFailure|Unit|Service)=|x-systemd.requires=' \
+  /etc/systemd/system/*.* /etc/systemd/system/*.d/*.conf /etc/fstab)
 for unit in /etc/systemd/system/*.service; do
   [ ! -f "$unit" ] || case " $* " in
     *" $unit "*) ;;
@@ -45,6 +46,7 @@ for unit in /etc/systemd/system/*.service; do
   esac
 done
 unseen /etc/rc.d
+[ /dev/null -ef /etc/systemd/system/rc-local.service ] ||
 for file in /etc/rc.local /etc/rc.d/rc.local; do
   [ ! -f "$file" ] || ! executable "$file" || set -- "$@" "$file"
 done
@@ -61,8 +63,9 @@ for file in /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.mo
     $(legacy_scripts); do
   [ ! -f "$file" ] || ! executable "$file" || set -- "$@" "$file"
 done
+# shellcheck disable=SC2046  # paths have no blanks
 set -- "$@" /etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/root \
-  /etc/udev/rules.d/*.rules
+  /etc/udev/rules.d/*.rules $(wireguard_files)
 [ -e /etc/cloud/cloud-init.disabled ] ||
   set -- "$@" /var/lib/cloud/scripts/per-boot/* /var/lib/cloud/instance/boothooks/* \
     /var/lib/cloud/instance/scripts/*
@@ -134,7 +137,7 @@ known="$*"
 # Programs of the packages' units, if they are scripts.
 # shellcheck disable=SC2046,SC2086  # words of paths without blanks
 set -- "$@" $packaged $(grep -hoE '^Exec[A-Za-z]*=[-@:+!]*(/usr/s?bin|/s?bin|/usr/lib|/usr/libexec)/[[:alnum:]_./@+-]+' \
-  /dev/null $packaged | sed 's/^[^/]*//' | sort -u)
+  /dev/null $packaged | sed 's/^[^/]*//' | sort -u) $(instance_scripts)
 follow "$@"
 more=$new
 # shellcheck disable=SC2086  # words of paths without blanks

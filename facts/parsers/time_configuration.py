@@ -52,7 +52,7 @@ OPTIONS = (
     "/etc/default/openntpd",
 )
 
-# Options with which a program measures or prints something and ends; `-t` and `-x` do not stand here.
+# Options with which a program measures or prints something, and ends.
 _ENDS: Mapping[Program, tuple[str, ...]] = {
     "chrony": ("-q", "-Q", "-p", "-h", "--help", "-v", "--version"),
     "systemd-timesyncd": (),

@@ -5,7 +5,8 @@ Sources: chrony.conf(5) (server, pool, peer, refclock, include, confdir, sourced
 facts/time_sync.py uses it.
 
 A source that is never selected (`noselect`), the host's own clock (127.127.1.x, `local`) and the
-host itself (127.0.0.1, localhost) are no sources. Files in /run are written again at each boot, by DHCP for instance.
+host itself (127.0.0.1, localhost) are no sources. Files in /run are written again at each boot, by
+DHCP for instance.
 """
 
 import re
