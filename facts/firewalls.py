@@ -31,6 +31,7 @@ from facts.parsers import (
     boot_commands,
     boot_files,
     boot_target,
+    boot_writes,
     cloud_init,
     firewall_commands,
     iptables_rules,
@@ -79,6 +80,7 @@ NETWORKS = ("kube-proxy", "firewalld", "calico", "cali", "cilium", "flannel", "a
 EXTERNAL = "external"
 UFW_CHAINS = "ufw-"
 FIREWALLD_CHAIN = "INPUT_ZONES"
+_ENABLING = boot_writes.Interest(("enabled",))
 _ENABLED = Selection(r"[[:space:]]*ENABLED=")
 _FOUND = re.compile(r"@ (\S+)(?: (\S+))?", re.ASCII)
 
@@ -263,9 +265,13 @@ def read_persisted(readings: HostView, case: Case[FirewallsParameters]) -> Firew
     fact = readers[case.parameters.make](readings, case)
     make = case.parameters.make
     if not fact.drops:
+        units = _startable(readings, make)
         lines = chain(
             firewall_commands.loading(readings, make, PACKAGED) if make != "ufw" else (),
-            firewall_commands.starting(readings, _startable(readings, make)),
+            boot_writes.writes(readings, UFW_FILE, _ENABLING) if make == "ufw" and units else (),
+            firewall_commands.starting(
+                readings, units, by_service=make != "ufw" or _ufw_is_on(readings)
+            ),
         )
         for line in lines:
             raise Unreadable(
@@ -286,9 +292,8 @@ def _startable(readings: HostView, make: Make) -> list[str]:
     ]
 
 
-def _ufw(readings: HostView, case: Case[FirewallsParameters]) -> FirewallsPersisted:
-    if problems := boot_target.boot_problems(readings, UFW):
-        return FirewallsPersisted((), problems[0])
+def _ufw_setting(readings: HostView) -> tuple[ConfigLine | None, bool]:
+    """The line of ufw's file that counts, and whether it enables ufw."""
     file = readings.file(UFW_FILE)
     last: ConfigLine | None = None
     value = ""
@@ -297,8 +302,21 @@ def _ufw(readings: HostView, case: Case[FirewallsParameters]) -> FirewallsPersis
         if name == "ENABLED" and equals:
             last = ConfigLine(UFW_FILE, number, line.strip(BLANKS), wins=True)
             value = text.partition("#")[0].strip(BLANKS).strip("\"'")
+    return last, last is not None and lowered(value) == "yes"
+
+
+def _ufw_is_on(readings: HostView) -> bool:
+    """Whether ufw's service loads rules when something starts it, or may do so after a boot."""
+    line, enabled = _ufw_setting(readings)
+    return enabled or line is None or bool(boot_files.losses(readings, readings.files(UFW_FILE)))
+
+
+def _ufw(readings: HostView, case: Case[FirewallsParameters]) -> FirewallsPersisted:
+    if problems := boot_target.boot_problems(readings, UFW):
+        return FirewallsPersisted((), problems[0])
+    last, enabled = _ufw_setting(readings)
     sources = (last,) if last else ()
-    if last and lowered(value) == "yes":
+    if last and enabled:
         boot_files.refuse(readings, sources)
         return FirewallsPersisted(
             (f"{UFW} starts at boot, and {last} has {last.text}",), "", sources

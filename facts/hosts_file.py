@@ -265,7 +265,10 @@ def _plain(text: str) -> str:
 
 def _order(readings: HostView) -> tuple[ConfigLine, ...]:
     """The `hosts:` line of nsswitch.conf, which sets the order of the sources of names."""
-    file = readings.file(ORDER)
+    try:
+        file = readings.file(ORDER)
+    except Unreadable:  # the answers count, and not who gave them
+        return ()
     return tuple(
         ConfigLine(ORDER, number, line.strip(BLANKS), changed=file.changed)
         for number, line in enumerate(file.lines if file else (), 1)

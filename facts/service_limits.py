@@ -12,6 +12,9 @@ precede those of name prefixes (`a-.service.d` for a-b.service), and those prece
 last valid line sets soft and hard at once; empty and invalid lines change nothing. Without any
 line, system.conf's default applies, and without that the default of `systemctl show`, which still
 includes a line removed from system.conf since systemd last read it. memlock is in KiB here.
+
+A command of the unit that lowers a limit (`ulimit`, prlimit) makes `persisted` UNKNOWN; one in a
+script that the unit runs is not read.
 """
 
 import re
@@ -26,7 +29,14 @@ from msgspec.structs import replace
 
 from facts import sysctl
 from facts.limits import MOST_FILES, most_files
-from facts.parsers import boot_files, conf_dirs, kubeadm_membership, systemd_units, unit_limits
+from facts.parsers import (
+    boot_files,
+    conf_dirs,
+    kubeadm_membership,
+    limit_commands,
+    systemd_units,
+    unit_limits,
+)
 from facts.parsers.blanks import split_lines
 from facts.parsers.login_limits import SHOWN
 from facts.parsers.unit_limit_files import (
@@ -159,18 +169,11 @@ class ServiceLimitsRuntime(Struct, frozen=True):
 def probes(host: Host, cases: Sequence[Case[ServiceLimitsParameters]]) -> tuple[Probe, ...]:
     """Unit files and drop-ins, system.conf, and each unit's state in systemd and the kernel."""
     found = dict.fromkeys(case.parameters.unit for case in cases)
+    files = [path for unit in found for path in (*main_patterns(unit), *dropin_patterns(unit))]
     return (
         FileProbe(
-            *select(
-                unit_limits.LINES,
-                *(
-                    path
-                    for unit in found
-                    for path in (*main_patterns(unit), *dropin_patterns(unit))
-                ),
-                *MAINS,
-                *MANAGER,
-            ),
+            *select(unit_limits.LINES, *files, *MAINS, *MANAGER),
+            *select(limit_commands.LINES, *files),
             MOST_FILES,
             *sysctl.LINE_PATTERNS,
             *kubeadm_membership.FILES,
@@ -264,6 +267,13 @@ def read_persisted(
     if now and not now.lasting and now.limit != given:
         differs = f"until the next boot {now.source} gives it {_described(item, now.limit)}"
     limit = _possible(readings, item, given, at_boot=True)
+    if limit.reaches(wanted.wanted):
+        own = [main, *conf_dirs.effective(conf_dirs.persistent(files))]
+        if line := limit_commands.lowering(own, item, wanted.wanted):
+            raise Unreadable(
+                f"{line} changes the limits that systemd sets ({line.text[:120]}): see the running "
+                f"process (`grep Max /proc/$(systemctl show -P MainPID {unit})/limits`)"
+            )
     return ServiceLimitsPersisted(
         item,
         unit,

@@ -8,7 +8,7 @@ line replaces the earlier ones, and the table is then written to /proc/sys in it
 that it reads what starts the service and with which arguments, and after it, what else writes the
 key at boot (facts/parsers/sysctl_writers.py). Not covered: credentials, and programs that write a
 key of their own accord. The requirement that loads a module covers whether the module's keys exist
-by then.
+by then. A line of tmpfiles.d writes after the service, whatever its name.
 
 Where the kernel leads other keys along (each interface has its own `forwarding`), those must have
 the value too: a packet that comes in by an interface is forwarded by that interface's key. udev
@@ -332,6 +332,11 @@ def _later(readings: HostView, parameters: SysctlParameters) -> Iterator[ConfigL
     """
     keys = [normalized(key) for key in _related(parameters)]
     own = [normalized(key) for key in (parameters.key, *parameters.same_as)]
+    for line, path, text in boot_files.tmpfiles_writes(readings, f"{ROOT}/"):
+        hit = path.removeprefix(f"{ROOT}/")
+        written = number(text)
+        if (concerns(hit, own) or _leads(hit, parameters)) and not parameters.met_by(written):
+            yield line
     for write in sysctl_writers.writes(readings, list(dict.fromkeys(keys))):
         if write.key not in own and not _leads(write.key, parameters):
             continue

@@ -40,6 +40,7 @@ from facts.parsers.time_configuration import (
     UNITS,
     Program,
     configured_sources,
+    ends_at_once,
 )
 from facts.parsers.time_status import ClockStatus
 from hale.inventory.ini import Host
@@ -335,6 +336,8 @@ def read_persisted(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSy
     [unit] = enabled
     if why := unit_settings.not_run(readings, unit, NAMES[UNITS[unit]]):
         return TimeSyncPersisted((), states=(why,))
+    if why := ends_at_once(readings, unit):
+        return TimeSyncPersisted((), states=(why,))
     configured = configured_sources(readings, unit)
     problem = ""
     if not configured.lines:
@@ -346,8 +349,18 @@ def read_persisted(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSy
         others = [*aliased, *(n.removesuffix(".service") for n in aliased), NAMES[UNITS[unit]]]
         service_commands.refuse_stops(readings, unit, others=others, clock=True)
         boot_writes.refuse_files(readings, [line.path for line in configured.lines])
+        _refuse_second(readings, [other for other in problems if other != unit], unit)
     lines = tuple(replace(line, wins=True) for line in configured.lines)
     return TimeSyncPersisted(enabled, UNITS[unit], problem, states, sources=lines)
+
+
+def _refuse_second(readings: HostView, others: Sequence[str], unit: str) -> None:
+    """Raises Unreadable where a command of a boot may start one of the other time programs."""
+    for other in others:
+        for line in service_commands.starting(readings, other):
+            raise Unreadable(
+                f"{line} may start {other} beside {unit} after a boot ({line.text[:120]})"
+            )
 
 
 def _aliases(readings: HostView) -> dict[str, str]:
@@ -398,6 +411,8 @@ def _only_installed(readings: HostView, fact: TimeSyncPersisted, unit: str) -> T
         links = systemd_units.install_links(file, unit)
         if not links:
             return fact
+    elif not mask:
+        return fact  # what pulls it in is not started, or its command is another
     return replace(
         fact, unit=unit, unit_file=file.path, mask=mask.path if mask else "", links=links
     )

@@ -2,7 +2,8 @@
 
 Not a subject. Read are units that a folder of links pulls in (or a timer, path or socket), what the
 site's own of them pull in by Wants= and its like, their drop-ins, the scripts in their commands,
-rc.local, cron, udev's rules of the site, commands and scripts of ifupdown, dispatcher scripts,
+rc.local, cron, udev's rules of the site, commands and scripts of ifupdown, commands of wg-quick,
+dispatcher scripts,
 generators of the site, and cloud-init's bootcmd, boothooks and scripts of each boot; and the site's
 own scripts that one of these scripts names. A program that is no text is not read.
 
@@ -14,7 +15,8 @@ found by other names than their paths too (script_names.sh): after cd, by run-pa
 
 Sources: systemd.service(5), "COMMAND LINES"; systemd.timer(5), Unit=; crontab(5), anacrontab(5);
 udev(7), RUN; interfaces(5), "IFACE OPTIONS"; NetworkManager-dispatcher(8); systemd.generator(7);
-systemd-sysv-generator(8); cloud-init's "Bootcmd" and "Scripts Per Boot".
+systemd-sysv-generator(8); wg-quick(8) (PreUp, PostUp); fstab(5), systemd.mount(5) (nofail, noauto,
+_netdev, x-systemd.requires=); cloud-init's "Bootcmd" and "Scripts Per Boot".
 """
 
 import re
@@ -26,7 +28,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from facts.parsers import cloud_init, script_paths
+from facts.parsers import cloud_init, exec_resets, script_paths
 from facts.parsers.blanks import BLANKS, split_lines
 from facts.parsers.unseen import UNSEEN
 from hale.model.evidence import (
@@ -52,8 +54,12 @@ _EDITORS = f"tee|sed|perl|rm|dd|truncate|patch|ed|ex|{_COPIES}"
 _BEFORE, _END = "(^|[^A-Za-z0-9_.-])", "([^A-Za-z0-9_.-]|$)"
 LINES = (
     f"{_BEFORE}({_PROGRAMS})([^A-Za-z0-9_-]|$)"
-    "|systemctl[[:blank:]].*(start|isolate|enable|stop|disable|mask|kill|--now)"
-    f"|{_BEFORE}(service|invoke-rc[.]d|update-rc[.]d|chkconfig|timedatectl|pkill|killall)[[:blank:]]"
+    "|systemctl[\"',]*[[:blank:]].*(start|isolate|enable|stop|disable|mask|kill|--now)"
+    f"|{_BEFORE}(service|invoke-rc[.]d|update-rc[.]d|chkconfig|timedatectl|pkill|killall)[\"',]*[[:blank:]]"
+    "|/init[.]d/[A-Za-z0-9_.-]+[\"']?[[:blank:]]"
+    f"|{_BEFORE}kill[[:blank:]].*([$][(]|`)"
+    "|^[[:blank:]]*Conflicts[[:blank:]]*=.*[.]service"
+    f"|{exec_resets.LINES}"
     "|[A-Za-z0-9_]=[\"']?[0-9a-fA-F]*[.:]"
     "|/etc/host(s|name)([^A-Za-z0-9_./-]|$)|kernel[./]hostname"
     "|/etc/(fstab|sysctl|security/limits|modules|modprobe[.]d)"
@@ -79,6 +85,11 @@ _ANACRON = re.compile(r"[ \t]*(?:@?\w+)[ \t]+\d+[ \t]+\S+[ \t]+(.*)", re.ASCII)
 _INTERFACES = ("/etc/network/interfaces",)
 _AS_IT_COMES_UP = re.compile(r"[ \t]*(?:pre-|post-)?up[ \t]+(.*)")
 _RULES = ("/etc/udev/rules.d/",)
+_FSTAB = "/etc/fstab"
+_WIREGUARD = "/etc/wireguard/"
+_AS_A_TUNNEL_COMES_UP = re.compile(
+    r"[ \t]*(?:Pre|Post)Up[ \t]*=[ \t]*(.*)", re.ASCII | re.IGNORECASE
+)
 _RUN = re.compile(r'RUN(?:\{program\})?[ \t]*\+?:?=[ \t]*e?"([^"]*)"')
 
 
@@ -123,11 +134,31 @@ def commands(readings: HostView, pattern: str, *, stopping: bool = False) -> Ite
             command = stops[1]
         if command and re.search(pattern, command, re.ASCII):
             source = ConfigLine(path, number, text.strip(BLANKS))
-            certain = unit or path.startswith((*_CRONTABS, *_INTERFACES))
+            certain = unit or path.startswith((*_CRONTABS, *_INTERFACES, _WIREGUARD))
             scheduled = path.startswith(_CRONTABS) and "@reboot" not in text
             when = "on its schedule" if scheduled else "at boot"
             yield BootCommand(source, command, certain, values.get(path, {}), when)
     yield from _bootcmd(readings, pattern)
+
+
+def missing_mount(readings: HostView) -> ConfigLine | None:
+    """A line of fstab whose source is not there, and that is neither `nofail` nor `noauto`: its
+    source, folder and type as text. Raises Unreadable."""
+    lines = _read(readings.output(NAME).text)
+    return next(
+        (ConfigLine(path, number, text) for path, number, text, *_ in lines if path == _FSTAB), None
+    )
+
+
+def settings(readings: HostView, key: str) -> Iterator[tuple[ConfigLine, str]]:
+    """The lines of units that a boot starts with this setting, and its value. Raises Unreadable.
+
+    Of settings that are no commands LINES has Conflicts= of services alone.
+    """
+    setting = re.compile(rf"[ \t]*{key}[ \t]*=(.*)")
+    for path, number, text, _, unit in _read(readings.output(NAME).text):
+        if unit and (found := setting.fullmatch(text)):
+            yield ConfigLine(path, number, text.strip(BLANKS)), found[1].strip(BLANKS)
 
 
 @lru_cache(maxsize=64)  # several subjects read them
@@ -142,6 +173,7 @@ def _read(
         if found is None:
             raise Unreadable(f"{NAME}: {line!r} is not a line of a file")
         read.append((found[1], int(found[2]), found[3]))
+    read = exec_resets.without(read, lambda line: line)
     every = []
     for path, of_file in groupby(read, key=lambda line: line[0]):
         own = list(of_file)
@@ -159,7 +191,7 @@ def _read(
 
 def _command(path: str, text: str, unit: bool) -> str:
     """The commands in a line; empty for a comment, and for another setting of a unit."""
-    if text.lstrip(BLANKS)[:1] in ("#", ";", ""):
+    if text.lstrip(BLANKS)[:1] in ("#", ";", "") or path == _FSTAB:
         return ""
     if unit:
         if found := _EXEC.match(text):
@@ -171,6 +203,8 @@ def _command(path: str, text: str, unit: bool) -> str:
         return found[1] if (found := _SCHEDULE.fullmatch(text)) else ""
     if path.startswith(_INTERFACES):
         return found[1] if (found := _AS_IT_COMES_UP.fullmatch(text)) else ""
+    if path.startswith(_WIREGUARD):
+        return found[1] if (found := _AS_A_TUNNEL_COMES_UP.fullmatch(text)) else ""
     if path.startswith(_RULES):
         return "; ".join(_RUN.findall(text))
     return text

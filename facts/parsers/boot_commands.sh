@@ -1,7 +1,7 @@
 # shellcheck disable=SC2046,SC2086  # lists of paths without blanks
 # Lines that match a pattern: of the units that a boot starts, of what these pull in, and of the
 # scripts that these, the network's managers, udev, cron and a boot itself run. `$1` is an extended
-# regular expression. Given: unseen.sh, script_names.sh.
+# regular expression. Given: unseen.sh, script_names.sh. And lines of fstab: source, folder and type.
 units='' scripts='' triggers='' done=' '
 folders='/etc/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system
 /lib/systemd/system /run/systemd/generator.late'
@@ -39,6 +39,11 @@ start() {
         break
       done
       name=${name%.*}.service ;;
+    *.target | *.mount | *.automount)
+      for folder in /etc/systemd/system /usr/local/lib/systemd/system; do
+        [ ! -f "$folder/$name" ] || [ ! -r "$folder/$name" ] || triggers="$triggers $folder/$name"
+      done
+      return ;;
     *) return ;;
   esac
   case " $units " in *"/$name "*) return ;; esac
@@ -58,9 +63,49 @@ start() {
 for link in /etc/systemd/system/*.wants/* /etc/systemd/system/*.requires/* \
   /etc/systemd/system/*.upholds/* /usr/local/lib/systemd/system/*.wants/* \
   /usr/lib/systemd/system/*.wants/* /run/systemd/generator.late/*.wants/*; do
-  start "${link##*/}"
+  case $link in */sleep.target.* | */suspend*.target.* | */hibernate.target.* | */hybrid-sleep.target.*) ;;
+    *) start "${link##*/}" ;;
+  esac
 done
 drop_ins /etc/systemd/system/service.d
+# Lines of fstab whose mount fails because its source is not there, which ends a boot early, and units
+# that others pull in. A container's systemd passes over devices, and without udev they have no names.
+number=0 devices=
+[ -e /run/systemd/container ] || [ ! -d /dev/disk/by-uuid ] || devices=1
+[ ! -r /etc/fstab ] || while read -r what point type options _ || [ -n "$what" ]; do
+  number=$((number + 1)) source=
+  case $what in '' | '#'*) continue ;; esac
+  case $what$point in *\\*) continue ;; esac
+  case $point in / | none | swap) continue ;; esac
+  case ,$options, in *,noauto,*) continue ;; esac
+  required=$options
+  while case $required in *x-systemd.requires=*) ;; *) false ;; esac; do
+    required=${required#*x-systemd.requires=}
+    start "${required%%,*}"
+  done
+  case ,$options, in
+    *,nofail,* | *,_netdev,* | *,x-systemd.automount,* | *,x-initrd.mount,* | *,bind,* | *,rbind,*)
+      continue ;;  # the source of a bind mount is made
+  esac
+  case ${type#fuse.} in
+    swap | nfs | nfs4 | cifs | smb* | ceph | gluster* | sshfs | afs | gfs* | ocfs2 | lustre | davfs \
+      | ncp* | pvfs2 | zfs) continue ;;
+  esac
+  name=${what#*=} name=${name#\"} name=${name%\"}
+  case $devices$what in
+    1UUID=*) source=/dev/disk/by-uuid/$name ;;
+    1LABEL=*) source=/dev/disk/by-label/$name ;;
+    1PARTUUID=*) source=/dev/disk/by-partuuid/$name ;;
+    1PARTLABEL=*) source=/dev/disk/by-partlabel/$name ;;
+    1/dev/*) source=$what ;;
+    /dev/*) ;;
+    /* | 1/*) source=$what ;;
+  esac
+  if [ -n "$source" ] && [ ! -e "$source" ]; then
+    unseen "$source"
+    echo "/etc/fstab:$number:$what $point $type"
+  fi
+done </etc/fstab
 # What the site's own of these pull in, and what timers start by another name; two steps.
 own=
 for step in 1 2; do
@@ -88,7 +133,8 @@ fi
 ! enabled NetworkManager.service ||
   hooks="$hooks /etc/NetworkManager/dispatcher.d/* /etc/NetworkManager/dispatcher.d/*/*"
 ! enabled networkd-dispatcher.service || hooks="$hooks /etc/networkd-dispatcher/*.d/*"
-for file in $(executables /etc/rc.local /etc/rc.d/rc.local /var/lib/cloud/scripts/per-boot/* \
+[ /dev/null -ef /etc/systemd/system/rc-local.service ] || hooks="$hooks /etc/rc.local /etc/rc.d/rc.local"
+for file in $(executables /var/lib/cloud/scripts/per-boot/* \
   /var/lib/cloud/instance/boothooks/* /var/lib/cloud/instance/scripts/* $hooks \
   /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* \
   $(legacy_scripts) /etc/systemd/system-generators/* \
@@ -98,7 +144,7 @@ for file in $(executables /etc/rc.local /etc/rc.d/rc.local /var/lib/cloud/script
 done
 crontabs=
 for file in /etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/* /var/spool/cron/crontabs/* $lines_of \
-  /etc/udev/rules.d/*.rules; do
+  /etc/udev/rules.d/*.rules $(wireguard_files); do
   plain "$file" || continue
   [ -d "$file" ] || unseen "$file"
   [ -f "$file" ] && [ -r "$file" ] && crontabs="$crontabs $file"
@@ -141,6 +187,8 @@ others() {
 }
 searched=$scripts
 others $units $crontabs $scripts
+# Scripts of the site's units whose path is in a variable, or has the unit's instance.
+for file in $(executables $(instance_scripts; variable_scripts $own)); do named "$file"; done
 # And the site's own programs that these scripts name.
 words=
 # shellcheck disable=SC2013  # words

@@ -290,6 +290,16 @@ def _rules(readings: HostView) -> Sequence[_Rule]:
     return found
 
 
+def tmpfiles_writes(readings: HostView, prefix: str) -> list[tuple[ConfigLine, str, str]]:
+    """The lines of tmpfiles.d that write into files below the prefix at boot: the line, the path or
+    its pattern, and the text. Raises Unreadable."""
+    return [
+        (rule, rule.where, _plain(rule.argument))
+        for rule in _rules(readings)
+        if rule.kind[0] in "wFf" and rule.where.startswith(prefix)
+    ]
+
+
 @lru_cache(maxsize=4096)  # several subjects read them, and the hosts of a site have the same
 def _of_file(file: File) -> tuple[_Rule, ...]:
     """The lines of tmpfiles.d that change what is there already."""

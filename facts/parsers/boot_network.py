@@ -8,6 +8,7 @@ Sources: those of the modules that it imports.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -91,7 +92,11 @@ def settings(readings: HostView) -> tuple[AddressSetting, ...]:
         of_manager = network_manager.settings(readings, runs)
         found += _run(readings, "NetworkManager", of_manager) if runs else of_manager
     found = list(_on_cards(readings, found))
-    if found and (line := boot_target.obstacle(readings)):
+    line = boot_target.obstacle(readings, mounts=False) if found else None
+    if found and not line:
+        with suppress(Unreadable):  # who reads commands of a boot reports it
+            line = boot_target.missing_mount(readings)
+    if line:
         idle = boot_target.sentence(line)
         found = [replace(setting, idle=setting.idle or idle) for setting in found]
     return tuple(found)

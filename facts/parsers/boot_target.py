@@ -1,7 +1,11 @@
 """Whether the next boot goes to multi-user.target, which pulls in a host's services. Not a subject.
 
-Sources: systemd(1), "KERNEL COMMAND LINE" (systemd.unit=, single, rescue, emergency, 1 to 5);
-systemd.special(7), default.target, rescue.target, multi-user.target; systemctl(1), set-default.
+It does not where a line of fstab cannot be mounted either: local-fs.target fails then, and starts
+emergency.target in the place of all else.
+
+Sources: systemd.mount(5), `nofail`; systemd.special(7), local-fs.target (OnFailure=),
+default.target, rescue.target, multi-user.target; systemd(1), "KERNEL COMMAND LINE" (systemd.unit=,
+single, rescue, emergency, 1 to 5); systemctl(1), set-default.
 """
 
 from collections.abc import Sequence
@@ -10,7 +14,7 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
-from facts.parsers import boot_loader, conf_dirs, systemd_units
+from facts.parsers import boot_commands, boot_loader, conf_dirs, systemd_units
 from facts.parsers.blanks import SYSTEMD_BLANKS, split_words
 from facts.parsers.boot_loader import Boot
 from facts.parsers.unit_limits import logical
@@ -29,6 +33,13 @@ FILES = (
 MASK = "systemd.mask"
 # Those that pull in multi-user.target, and those that do not.
 _FULL = (SERVICES, "graphical.target", *(f"runlevel{level}.target" for level in "2345"))
+_GRAPHICAL = ("graphical.target", "runlevel5.target")
+# Those that no boot comes to, or in the place of multi-user.target.
+_ENDS = (
+    *("rescue", "emergency", "suspend", "hibernate", "sleep", "hybrid-sleep"),
+    *("suspend-then-hibernate", "halt", "poweroff", "reboot", "kexec", "shutdown", "final", "exit"),
+    *("umount", "ctrl-alt-del"),
+)
 _LESS = (
     *("rescue", "emergency", "basic", "sysinit", "local-fs", "network", "network-online"),
     *("halt", "poweroff", "reboot", "kexec", "shutdown", "exit", "runlevel0", "runlevel1"),
@@ -57,12 +68,33 @@ def boot_problems(readings: HostView, unit: str) -> list[str]:
     links = systemd_units.pull_links(readings, unit)
     if not links:
         return [f"{unit} is not enabled: nothing starts it at boot (`systemctl enable {unit}`)"]
+    by = {systemd_units.pulled_by(link) for link in links}
+    if not any(_is_reached(readings, target) for target in by):
+        return [f"{unit} is not started at boot: {' and '.join(sorted(by))} alone would start it"]
     with suppress(Unreadable):  # files of /boot: requirements about arguments report them
         if line := masked_by_argument(readings, unit):
             return [f"{line} masks {unit} (kernel argument {MASK})"]
     if kept_from := obstacle(readings):
         return [f"{unit} does not start at boot: {sentence(kept_from)}"]
     return []
+
+
+def _is_reached(readings: HostView, target: str) -> bool:
+    """Whether a boot comes to this target; true of one that is not known here."""
+    if target in _GRAPHICAL:
+        return all(_goes_on(readings, goes_to) for _, goes_to in _by_argument(readings))
+    return target.removesuffix(".target") not in _ENDS
+
+
+def _goes_on(readings: HostView, target: str) -> bool:
+    """Whether graphical.target is a boot's target, or its default."""
+    if target:
+        return target in _GRAPHICAL
+    file = systemd_units.in_force(readings, DEFAULT).get(DEFAULT)
+    if file is None:
+        return True
+    own = conf_dirs.leads_to(file).rpartition("/")[2]
+    return own in _GRAPHICAL or (own not in _FULL and any(n in _GRAPHICAL for n in _pulled(file)))
 
 
 def masked_by_argument(readings: HostView, unit: str) -> ConfigLine | None:
@@ -73,11 +105,12 @@ def masked_by_argument(readings: HostView, unit: str) -> ConfigLine | None:
     return None
 
 
-def obstacle(readings: HostView) -> ConfigLine | None:
+def obstacle(readings: HostView, *, mounts: bool = True) -> ConfigLine | None:
     """The line that makes the next boot end before multi-user.target, with the reason as note.
 
-    None where nothing does. Raises Unreadable where default.target is none that systemd brings, and
-    where entries of the boot loader differ, and its choice is not known.
+    None where nothing does. mounts: whether lines of fstab count, for which the probes must have
+    boot_commands. Raises Unreadable where default.target is none that systemd brings, and where
+    entries of the boot loader differ, and its choice is not known.
     """
     if mask := systemd_units.mask(readings, SERVICES):
         return ConfigLine(
@@ -87,7 +120,20 @@ def obstacle(readings: HostView) -> ConfigLine | None:
         (source, _default_obstacle(readings) if not target else _obstacle_of(source, target))
         for source, target in _by_argument(readings)
     ]
-    return _agreed(ends)
+    return _agreed(ends) or (missing_mount(readings) if mounts else None)
+
+
+def missing_mount(readings: HostView) -> ConfigLine | None:
+    """The line of fstab that ends a boot, as `obstacle` has it. Raises Unreadable."""
+    line = boot_commands.missing_mount(readings)
+    if line is None:
+        return None
+    source, folder = split_words(line.text)[:2]
+    note = (
+        f"has a boot mount {source} at {folder}, and it is not there: without nofail the boot ends "
+        f"at {EMERGENCY}, which starts no {SERVICES}"
+    )
+    return replace(line, note=note)
 
 
 def emergency(readings: HostView) -> ConfigLine | None:

@@ -42,18 +42,23 @@ def loading(
             yield command.source
 
 
-def starting(readings: HostView, units: Sequence[str]) -> Iterator[ConfigLine]:
+def starting(
+    readings: HostView, units: Sequence[str], *, by_service: bool = True
+) -> Iterator[ConfigLine]:
     """The lines that start a service of a firewall, or have its own program do so.
 
-    Raises Unreadable.
+    by_service: whether the service loads rules when it starts; else its program must turn it on
+    first. Raises Unreadable.
     """
+    on = _TURNS_ON if by_service else _TURNS_ON[:1]
     for unit in units:
-        yield from service_commands.starting(readings, unit)
+        if by_service:
+            yield from service_commands.starting(readings, unit)
         program = unit.removesuffix(".service")
         pattern = rf"(^|[^A-Za-z0-9_.-]){re.escape(program)}[ \t]"
         for command in boot_commands.commands(readings, pattern):
             if not command.source.path.endswith(f"/{unit}") and any(
-                (at := program_at(words, program)) >= 0 and {*words[at + 1 :]} & {*_TURNS_ON}
+                (at := program_at(words, program)) >= 0 and {*words[at + 1 :]} & {*on}
                 for words in commands(command.text)
             ):
                 yield command.source

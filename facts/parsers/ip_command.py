@@ -4,6 +4,7 @@ Sources: ip-address(8); iproute2's ip/ip.c (the first object that begins with th
 ip/ipaddress.c (do_ipaddr, ipaddr_modify); ifconfig(8).
 """
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -22,6 +23,9 @@ _IFCONFIG_KEYS = (
 )
 # Keys of those whose value has two words.
 _TWO_WORDS = ("hw",)
+
+_TEXT = re.compile(r"\"([^\"]*)\"|'([^']*)'")
+_LIST = re.compile(r"[\[(][ \t]*(?:\"[^\"]*\"|'[^']*')(?:[ \t]*,[ \t]*(?:\"[^\"]*\"|'[^']*'))+")
 
 
 def simple_commands(text: str) -> Iterator[list[str]]:
@@ -43,12 +47,15 @@ def simple_commands(text: str) -> Iterator[list[str]]:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """As `simple_commands`, with the words of quoted scripts as commands of their own."""
+    """As `simple_commands`, with the words of quoted scripts as commands of their own, and those of
+    lists of texts, as Python and others have them: `["ip", "address", "add"]`."""
     for words in simple_commands(text):
         yield words
         for word in words:
             if any(blank in word for blank in " \t\n"):
                 yield from simple_commands(word)
+    for found in _LIST.finditer(text):
+        yield [double or single for double, single in _TEXT.findall(found[0])]
 
 
 # Commands whose words are text, files or names of programs: they run none of them.

@@ -1,7 +1,8 @@
 """The PAM modules that a login calls, according to the files of pam.d.
 
 Sources: pam.conf(5), pam.d(5); sshd_config(5), UsePAM; sshd(8), `-o`, `-f`. A module that a jump
-(`[success=1 …]`) may leave out is Unreadable.
+(`[success=1 …]`) or the end of a stack (`sufficient`, `[success=done …]`) may leave out is
+Unreadable.
 """
 
 import re
@@ -35,6 +36,8 @@ SSHD_START = (
 _OPTION = re.compile(r"(?:^|[\s\"'=])-o[\s\"']*UsePAM[\s=\"']+(\w+)", re.ASCII | re.IGNORECASE)
 _OTHER_FILE = re.compile(r"(?:^|[\s\"'=])-f[\s\"']*(/[^\s\"']+)", re.ASCII)
 _JUMP = re.compile(r"=(\d{1,3})\b", re.ASCII)
+# Controls of a module after which no further one is called.
+_ENDS = re.compile(r"sufficient|\[[^\]]*=[ \t]*done\b[^\]]*\]", re.ASCII | re.IGNORECASE)
 _INCLUDE = re.compile(r"@include\s+(\S+)", re.ASCII)
 _LINE = re.compile(r"-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)", re.ASCII)
 
@@ -57,7 +60,7 @@ def calls(readings: HostView, service: str, kind: str, module: str) -> list[Call
 @lru_cache(maxsize=64)  # every requirement of limits calls it
 def _stack(files: tuple[File, ...], service: str, kind: str, module: str) -> tuple[Call, ...]:
     allowance = Allowance(budgets.INCLUDES, "files of pam.d include each other")
-    return tuple(_calls(files, service, kind, module, (), allowance))
+    return tuple(_calls(files, service, kind, module, (), allowance, []))
 
 
 def _calls(
@@ -67,7 +70,9 @@ def _calls(
     module: str,
     trail: tuple[str, ...],
     allowance: Allowance,
+    ends: list[ConfigLine],
 ) -> Iterator[Call]:
+    """ends: the lines that may have ended the stack before; those of this file are added."""
     name = service.rpartition("/")[2]
     allowance.spend(where=f"/etc/pam.d/{name}")
     if name in trail:
@@ -79,26 +84,32 @@ def _calls(
     jump: ConfigLine | None = None
     for number, line in _lines(file):
         if included := _INCLUDE.fullmatch(line):
-            yield from _calls(files, included[1], kind, module, (*trail, name), allowance)
+            yield from _calls(files, included[1], kind, module, (*trail, name), allowance, ends)
             continue
         found = _LINE.fullmatch(line)
         if not found or found[1].lower() != kind:
             continue
         skipped -= 1
+        source = ConfigLine(file.path, number, line, changed=file.changed)
         jumps = [int(n) for n in _JUMP.findall(found[2])] if found[2].startswith("[") else []
-        if found[3].rpartition("/")[2] == module and skipped >= 0 and jump:
+        called = found[3].rpartition("/")[2] == module
+        leaves_out = jump if skipped >= 0 else next(iter(ends), None)
+        if called and leaves_out:
             raise Unreadable(
-                f"{jump} may leave {module} out of a login ({jump.text}): whether it does depends "
-                "on who logs in"
+                f"{leaves_out} may leave {module} out of a login ({leaves_out.text}): whether it "
+                "does depends on who logs in"
             )
         if jumps and max(jumps) > skipped:
             skipped = max(jumps)
-            jump = ConfigLine(file.path, number, line, changed=file.changed)
+            jump = source
         if found[2] in ("include", "substack"):
-            yield from _calls(files, found[3], kind, module, (*trail, name), allowance)
-        elif found[3].rpartition("/")[2] == module:
-            source = ConfigLine(file.path, number, line, changed=file.changed)
+            # What ends a substack ends no more than that.
+            inner = ends if found[2] == "include" else [*ends]
+            yield from _calls(files, found[3], kind, module, (*trail, name), allowance, inner)
+        elif called:
             yield Call(source, tuple(split_words(found[4])))
+        if _ENDS.fullmatch(found[2]) and found[2] not in ("include", "substack"):
+            ends.append(source)
 
 
 def _lines(file: File) -> Iterator[tuple[int, str]]:

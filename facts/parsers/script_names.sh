@@ -72,6 +72,41 @@ script_names() {
   for folder in $folders; do set -- "$@" "$folder"*; done
   executables "$@"
 }
+# wireguard_files: the configurations whose commands wg-quick runs at boot.
+wireguard_files() {
+  for link in /etc/systemd/system/*.wants/wg-quick@*.service; do
+    name=${link##*/wg-quick@}
+    [ ! -h "$link" ] || echo "/etc/wireguard/${name%.service}.conf"
+  done
+}
+# instance_scripts: the paths in the site's templates of units, with the instances (`%i`) that a boot
+# starts.
+instance_scripts() {
+  set +f
+  for link in /etc/systemd/system/*.wants/*@?*.service /etc/systemd/system/*.requires/*@?*.service; do
+    unit=${link##*/}
+    case $unit in *[!A-Za-z0-9@:_.-]*) continue ;; esac
+    name=${unit#*@} unit=/etc/systemd/system/${unit%%@*}@.service
+    [ -f "$unit" ] && [ -r "$unit" ] || continue
+    sed -n "/^[[:blank:]]*Exec/s/%[iI]/${name%.service}/gp" "$unit" | grep -oE '/[[:alnum:]_./@+-]+'
+  done
+}
+# variable_scripts UNIT...: the paths that variables of these units have.
+variable_scripts() {
+  # shellcheck disable=SC2046,SC2086  # paths have no blanks
+  set -- $(grep -hsE '^[[:blank:]]*Environment(File)?[[:blank:]]*=' /dev/null "$@" | tr "\"'" '  ')
+  files=
+  for word; do
+    case $word in
+      EnvironmentFile=*) files="$files ${word#EnvironmentFile=}" ;;
+      *=/*) echo "${word##*=}" ;;
+    esac
+  done
+  for file in $files; do
+    file=${file#-}
+    [ ! -f "$file" ] || [ ! -r "$file" ] || grep -hoE "=[\"']?/[[:alnum:]_./@+-]+" "$file" | sed 's/^[^/]*//'
+  done
+}
 # legacy_scripts: those of /etc/init.d that a boot runs, because no unit has their name.
 legacy_scripts() {
   for file in /etc/rc[S2345].d/S*; do

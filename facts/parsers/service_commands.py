@@ -1,15 +1,18 @@
 """Commands of a boot that stop, disable or mask a service, or that start one. Not a subject.
 
-What the same file starts again does not count as stopped.
+What the same file starts again does not count as stopped. A unit that a boot starts, and that has
+the service in its Conflicts=, may stop it too: which of the two is started then depends on systemd.
 
 Sources: systemctl(1), "Unit Commands" and "Unit File Commands"; service(8); invoke-rc.d(8);
-update-rc.d(8); chkconfig(8); timedatectl(1), set-ntp; pkill(1), killall(1).
+update-rc.d(8); chkconfig(8); timedatectl(1), set-ntp; pkill(1), killall(1), kill(1);
+systemd.unit(5), Conflicts=.
 """
 
 import re
 from collections.abc import Collection, Iterator, Sequence
 
 from facts.parsers import boot_commands
+from facts.parsers.blanks import split_words
 from facts.parsers.ip_command import commands, program_at
 from hale.model.evidence import ConfigLine, HostView, Unreadable
 
@@ -17,7 +20,19 @@ _PROGRAMS = (
     "systemctl", "service", "invoke-rc.d", "update-rc.d", "chkconfig", "timedatectl", "pkill",
     "killall",
 )  # fmt: skip
-PATTERN = rf"(^|[^A-Za-z0-9_.-])({'|'.join(map(re.escape, _PROGRAMS))})[ \t]"
+PATTERN = (
+    rf"(^|[^A-Za-z0-9_.-])({'|'.join(map(re.escape, _PROGRAMS))}|kill)[\"',]*[ \t]"
+    r"|/init[.]d/[\w.-]+[\"']?[ \t]"
+)
+# A script of a service, and its action.
+_INIT = re.compile(
+    r"(?:^|[\s;&|({\"'`])/etc/(?:rc\.d/)?init\.d/([\w.-]+)[\"']?[ \t]+(\w+)", re.ASCII
+)
+# What kill(1) is given by another command, and signals that end no service.
+_KILL = re.compile(r"(?<![\w.-])kill[ \t]+(?P<rest>[^;|&]*(?:\$\(|`)[^;&]*)", re.ASCII)
+_LIVES_ON = re.compile(
+    r"-(?:s[ \t]*)?(?:SIG)?(?:0|1|HUP|USR1|USR2|CONT|10|12|18)(?![\w])", re.ASCII
+)
 _STOPS = ("stop", "disable", "mask", "kill", "off", "remove", "--del")
 _STARTS = ("start", "restart", "reload-or-restart", "try-restart", "enable", "reenable", "on")
 _NO = ("false", "no", "0", "off")
@@ -45,6 +60,12 @@ def refuse_stops(
                 raise Unreadable(
                     f"{command.source} may stop {unit} after a boot ({command.source.text[:120]})"
                 )
+    for source, value in boot_commands.settings(readings, "Conflicts"):
+        if not source.path.endswith(f"/{unit}") and names & {*split_words(value)}:
+            raise Unreadable(
+                f"{source} has {source.text[:120]}, and a boot starts that unit: {unit} may not "
+                f"start, or be stopped (`systemctl status {unit}` after a boot shows it)"
+            )
 
 
 def starting(readings: HostView, unit: str, *others: str) -> Iterator[ConfigLine]:
@@ -61,6 +82,15 @@ def starting(readings: HostView, unit: str, *others: str) -> Iterator[ConfigLine
 
 def _changes(text: str, clock: bool, unit: str) -> Iterator[tuple[bool, Sequence[str]]]:
     """Whether a command of the line starts services, or stops them, and those."""
+    for name, action in _INIT.findall(text):
+        if action in (*_STOPS, *_STARTS):
+            yield action in _STARTS, (name.removesuffix(".sh"),)
+    for killed in _KILL.finditer(text):
+        if not _LIVES_ON.match(killed["rest"]):
+            yield (
+                False,
+                [w.removesuffix(".pid") for w in re.findall(r"[\w.-]+", killed["rest"], re.ASCII)],
+            )
     for words in commands(text):
         for program in _PROGRAMS:
             at = program_at(words, program)

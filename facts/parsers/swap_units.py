@@ -36,14 +36,19 @@ NO_AUTO = 1 << 63
 
 
 def of_fstab(readings: HostView) -> Iterator[SwapTrigger]:
-    """Lines of type swap. `nofail` enables it as well, `noauto` does not."""
+    """Lines of type swap. `nofail` enables it as well, `noauto` does not unless a unit wants it."""
     kind = TriggerKind.FSTAB
     target = systemd_units.mask(readings, TARGET)
+    pulled = dict(pulled_by_dropins(readings))
     for source, what, options in _fstab_swaps(readings):
-        mask = mask_of(readings, systemd_units.name_of_path(what, "swap"))
+        name = systemd_units.name_of_path(what, "swap")
+        mask = mask_of(readings, name)
         if argument := swap_argument(readings, FSTAB_SINCE):
             note = f"lists {what}, but the kernel argument {argument.text} ignores it"
             yield trigger(kind, source, note, False)
+        elif _noauto(options) and name in pulled:
+            note = f"lists {what} as noauto, and {pulled[name]} pulls it in"
+            yield trigger(kind, source, note, not mask)
         elif _noauto(options):
             yield trigger(kind, source, f"lists {what}, but as noauto", False)
         elif target:

@@ -5,8 +5,9 @@ judged which of them write it, and what. Orders among them are not known. What a
 has the path of is taken for written, with an unknown value.
 
 Sources: ufw's ufw-init-functions (IPT_SYSCTL); tuned-main.conf(5), tuned.conf (reapply_sysctl,
-include); interfaces(5); systemd.network(5), networkd.conf(5) (IPv4Forwarding=, since 256);
-rc-local.service(8); crontab(5); udev(7) (RUN, SYSCTL); cloud-init's module bootcmd.
+include); interfaces(5); wg-quick(8) (PreUp, PostUp); systemd.network(5), networkd.conf(5)
+(IPv4Forwarding=, since 256); rc-local.service(8); crontab(5); udev(7) (RUN, SYSCTL);
+cloud-init's module bootcmd.
 """
 
 import re
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.parsers import boot_commands, boot_writes, cloud_init, script_paths
+from facts.parsers import boot_commands, boot_writes, cloud_init, exec_resets, script_paths
 from facts.parsers.blanks import BLANKS, lowered, split_words
 from facts.parsers.unseen import UNSEEN
 from hale.model.evidence import CommandProbe, ConfigLine, HostView
@@ -29,7 +30,7 @@ NETWORKD_SINCE = 256
 _FOUND = re.compile(r"(/[^:]*):([0-9]{1,9}):(.*)", re.DOTALL)
 _NOT_AT_BOOT = re.compile(
     r"[#;]|(ExecStop|ExecStopPost|ExecReload|Description|Documentation)[ \t]*="
-    r"|(down|post-down|pre-down)[ \t]"
+    r"|(down|post-down|pre-down)[ \t]|(PostDown|PreDown)[ \t]*="
 )
 _NETWORKD = re.compile(r"IPv4Forwarding[ \t]*=[ \t]*(\S*)", re.ASCII | re.IGNORECASE)
 _OFF = ("no", "false", "off", "0", "n", "f")
@@ -53,6 +54,7 @@ def probe(keys: Sequence[str], plain: bool = True) -> CommandProbe:
     made = [_expression(key, "[^[:blank:]=]*") for key in keys] if plain else [*keys]
     if plain:  # and the same below a folder that a script is in, or has in a variable
         made += [_BELOW, *(f"{_BEFORE}{re.escape(key.rpartition('/')[2])}{_END}" for key in keys)]
+    made.append(exec_resets.LINES)
     return CommandProbe(NAME, UNSEEN + boot_commands.NAMES + _SCRIPT, lines=tuple(made))
 
 
@@ -79,6 +81,7 @@ def _commands(readings: HostView) -> Iterator[tuple[ConfigLine, str]]:
             continue
         if scripts or not at[1].startswith(cloud_init.SCRIPTS):
             found.append(ConfigLine(at[1], int(at[2]), text))
+    found = exec_resets.without(found, lambda source: (source.path, source.line, source.text))
     found += [source for source, _ in cloud_init.boot_commands(readings)]
     for _, of_file in groupby(found, key=lambda source: source.path):
         own = list(of_file)
@@ -124,7 +127,9 @@ _LOOP = re.compile(r"\bfor[ \t]+\w+[ \t]+in[ \t][^;|&]*\Z", re.ASCII)
 _VARIABLE = re.compile(r"(?:^|[\s;\"'])(?!if=)[A-Za-z_]\w*=[\"']?\Z", re.ASCII)
 # A setting of a unit that is no command: a condition, or what its commands may write.
 _UNITS = (".service", ".socket", ".timer", ".path", ".mount", ".conf")
-_SETTING = re.compile(r"(?!Exec|Environment|IPv4)[A-Z][a-z]+[A-Z]?[A-Za-z]*[ \t]*=", re.ASCII)
+_SETTING = re.compile(
+    r"(?!Exec|Environment|IPv4|PostUp|PreUp)[A-Z][a-z]+[A-Z]?[A-Za-z]*[ \t]*=", re.ASCII
+)
 _DONE = re.compile(r"\bdone\b", re.ASCII)
 _WRITES = re.compile(r"(?<!2)>(?!>*[ \t]*(?:&|/dev/(?:null|stderr)))|\btee\b", re.ASCII)
 # Commands whose words are text to be looked for or put into a file.

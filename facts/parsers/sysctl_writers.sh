@@ -21,6 +21,7 @@ for unit in /etc/systemd/system/*.service /usr/local/lib/systemd/system/*.servic
             /etc/systemd/system/*.wants/"${name%@.service}"@*.service \
             /etc/systemd/system/*.wants/"${name%.service}".timer \
             /etc/systemd/system/*.wants/"${name%.service}".path; do
+    case $by in */sleep.target.* | */suspend*.target.* | */hibernate.target.* | */hybrid-sleep.target.*) continue ;; esac
     [ ! -h "$by" ] || { set -- "$@" "$unit"; break; }
   done
 done
@@ -37,8 +38,8 @@ for link in /etc/systemd/system/*.wants/*.service /etc/systemd/system/*.requires
 done
 for unit in /etc/systemd/system/*.service.d/*.conf; do [ ! -f "$unit" ] || set -- "$@" "$unit"; done
 # Units that another unit of the site pulls in.
-pulled=$(grep -hsE '^(Wants|Requires|BindsTo|Upholds|OnSuccess|OnFailure|Unit|Service)=' \
-  /etc/systemd/system/*.* /etc/systemd/system/*.d/*.conf)
+pulled=$(grep -hsE '^(Wants|Requires|BindsTo|Upholds|OnSuccess|OnFailure|Unit|Service)=|x-systemd.requires=' \
+  /etc/systemd/system/*.* /etc/systemd/system/*.d/*.conf /etc/fstab)
 for unit in /etc/systemd/system/*.service; do
   [ ! -f "$unit" ] || case " $* " in
     *" $unit "*) ;;
@@ -46,6 +47,8 @@ for unit in /etc/systemd/system/*.service; do
   esac
 done
 unseen /etc/rc.d
+boot_scripts=
+[ /dev/null -ef /etc/systemd/system/rc-local.service ] || boot_scripts='/etc/rc.local /etc/rc.d/rc.local'
 if wanted networking.service; then
   set -- "$@" /etc/network/interfaces /etc/network/interfaces.d/* /etc/network/if-pre-up.d/* \
     /etc/network/if-up.d/*
@@ -55,11 +58,12 @@ if wanted NetworkManager.service; then
 fi
 wanted networkd-dispatcher.service &&
   set -- "$@" /etc/networkd-dispatcher/*.d /etc/networkd-dispatcher/*.d/*
+# shellcheck disable=SC2046,SC2086  # paths without blanks
+set -- "$@" $(executables $boot_scripts /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* \
+  /etc/cron.monthly/* $(legacy_scripts))
 # shellcheck disable=SC2046  # paths without blanks
-set -- "$@" $(executables /etc/rc.local /etc/rc.d/rc.local /etc/cron.hourly/* /etc/cron.daily/* \
-  /etc/cron.weekly/* /etc/cron.monthly/* $(legacy_scripts))
 set -- "$@" /etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/root \
-  /etc/udev/rules.d/*.rules
+  /etc/udev/rules.d/*.rules $(wireguard_files)
 [ -e /etc/cloud/cloud-init.disabled ] ||
   set -- "$@" /var/lib/cloud/scripts/per-boot/* /var/lib/cloud/instance/boothooks/* \
     /var/lib/cloud/instance/scripts/*
@@ -121,8 +125,8 @@ for word in $(grep -hoE '^Exec[A-Za-z]*=[-@:+!]*(/usr/s?bin|/s?bin|/usr/lib|/usr
   word=/${word#*/}
   case " $programs " in *" $word "*) ;; *) programs="$programs $word" ;; esac
 done
-# shellcheck disable=SC2086  # the same words
-set -- "$@" $packaged $programs
+# shellcheck disable=SC2046,SC2086  # the same words
+set -- "$@" $packaged $programs $(instance_scripts)
 # Two steps are followed.
 follow "$@"
 more=$new

@@ -1,7 +1,7 @@
 """The units of the programs that set the clock, and the sources that their configuration names.
 
 Not a subject: facts/time_sync.py uses it. Sources: those of facts/parsers/time_sources.py;
-chronyd(8) and ntpd(8) (options that name another configuration).
+chronyd(8) and ntpd(8) (options that name another configuration, and those with which they end).
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from posixpath import basename
 from typing import Literal
 
-from facts.parsers import systemd_units, time_sources
+from facts.parsers import systemd_units, time_sources, unit_settings
 from facts.parsers.blanks import BLANKS, split_lines, split_words
 from facts.parsers.time_sources import TimeSources
 from hale.model.evidence import ConfigLine, File, HostView
@@ -51,6 +51,33 @@ OPTIONS = (
     "/etc/sysconfig/ntpd",
     "/etc/default/openntpd",
 )
+
+# Options with which a program measures or prints something, and ends.
+_ENDS: Mapping[Program, tuple[str, ...]] = {
+    "chrony": ("-q", "-Q", "-p", "-h", "--help", "-v", "--version"),
+    "systemd-timesyncd": (),
+    "ntp": ("-q", "--quit", "-h", "--help", "--version"),
+    "openntpd": ("-n",),
+}
+
+
+def ends_at_once(readings: HostView, unit: str) -> str:
+    """Why the unit's program does not stay, by an option of its command; empty where it does."""
+    program = UNITS[unit]
+    for command in unit_settings.commands(unit_settings.files(readings, unit)):
+        words = [(command.source, word) for word in command.words]
+        for file in readings.files(*OPTIONS):
+            if file.kind == "f" and program in _option_programs(file.path):
+                words += [
+                    (source, word)
+                    for source, name, value in unit_settings.variables_of(file)
+                    if re.search(rf"\${{?{name}\b", command.text, re.ASCII)
+                    for word in split_words(value)
+                ]
+        for source, word in words:
+            if word in _ENDS[program]:
+                return f"{source} has {unit} run {NAMES[program]} with {word}, and then it ends"
+    return ""
 
 
 def configured_sources(readings: HostView, unit: str) -> TimeSources:

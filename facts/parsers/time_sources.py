@@ -4,12 +4,14 @@ Sources: chrony.conf(5) (server, pool, peer, refclock, include, confdir, sourced
 (server, pool, includefile); ntpd.conf(5) of OpenNTPD; timesyncd.conf(5). Not a subject:
 facts/time_sync.py uses it.
 
-A source that is never selected (`noselect`) and the host's own clock (127.127.1.x, `local`) are
-no sources. Files in /run are written again at each boot, by DHCP for instance.
+A source that is never selected (`noselect`), the host's own clock (127.127.1.x, `local`) and the
+host itself (127.0.0.1, localhost) are no sources. Files in /run are written again at each boot, by
+DHCP for instance.
 """
 
 import re
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address, ip_network
 from posixpath import basename
 
 from msgspec import Struct
@@ -41,6 +43,8 @@ _CHRONY_SOURCES = ("server", "pool", "peer", "refclock")
 _NTP_SOURCES = (*_CHRONY_SOURCES, "broadcastclient", "multicastclient", "manycastclient")
 _OPENNTPD_SOURCES = ("server", "servers", "sensor")
 _OWN_CLOCK = re.compile(r"127\.127\.1\.\d+|local", re.IGNORECASE | re.ASCII)
+# Reference clocks of ntpd have addresses there.
+_REFERENCE = ip_network("127.127.0.0/16")
 _DEPTH = 10  # of files that include each other, as chronyd has it
 
 
@@ -76,7 +80,7 @@ def _chrony_file(
     for line, words in _directives(file, "!;#%"):
         name, values = words[0].lower(), words[1:]
         if name in _CHRONY_SOURCES and values:
-            if "noselect" in map(str.lower, values):
+            if "noselect" in map(str.lower, values) or _is_itself(values[0]):
                 continue
             if "offline" in map(str.lower, values):
                 unread.append(f"{line} is offline until something runs `chronyc online`")
@@ -123,7 +127,9 @@ def ntp(readings: HostView, main: File) -> TimeSources:
             unread.append(f"{line} includes {values[0]}, which is not read")
         if name not in _NTP_SOURCES or "noselect" in map(str.lower, values):
             continue
-        if values and _OWN_CLOCK.fullmatch(values[0]):
+        if values and (
+            _OWN_CLOCK.fullmatch(values[0]) or _is_itself(values[0], reference_clocks=True)
+        ):
             continue
         lines.append(line)
     return TimeSources(tuple(lines), tuple(unread))
@@ -134,7 +140,7 @@ def openntpd(readings: HostView, main: File) -> TimeSources:
     found = [
         line
         for line, words in _directives(main, "#")
-        if words[0] in _OPENNTPD_SOURCES and words[1:]
+        if words[0] in _OPENNTPD_SOURCES and words[1:] and not _is_itself(words[1])
     ]
     return TimeSources(tuple(found))
 
@@ -155,7 +161,10 @@ def timesyncd(
         for file in files:
             for line, value, _ in assignments(file, "Time", key):
                 assigned = assigned or key == "FallbackNTP"
-                chosen = [*chosen, line] if value else []
+                if not value:
+                    chosen = []
+                elif not all(map(_is_itself, split_words(value))):
+                    chosen = [*chosen, line]
         if chosen:
             return TimeSources(tuple(chosen))
     unread = []
@@ -168,6 +177,15 @@ def timesyncd(
     if compiled_in is None:
         unread.append("no file names a source, and which ones are compiled in is unknown")
     return TimeSources((), tuple(unread))
+
+
+def _is_itself(name: str, reference_clocks: bool = False) -> bool:
+    """Whether a source's name or address is that of the host itself."""
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return name.lower().rstrip(".") in ("localhost", "localhost.localdomain", "ip6-localhost")
+    return address.is_loopback and not (reference_clocks and address in _REFERENCE)
 
 
 def _directives(file: File, comments: str) -> Iterator[tuple[ConfigLine, list[str]]]:

@@ -1,6 +1,7 @@
 """The faults that are injected on real hosts of the lab, in the order of docs/proofs.md."""
 
 from lab.faults import (
+    boot_chain,
     boot_scripts,
     boots,
     cluster,
@@ -31,4 +32,5 @@ FAULTS: tuple[HostFault, ...] = (
     *disk_space.FAULTS,
     *boots.FAULTS,
     *boot_scripts.FAULTS,
+    *boot_chain.FAULTS,
 )
