@@ -40,7 +40,7 @@ from hale.model.evidence import (
     Unreadable,
 )
 from hale.model.requirement import Aspect, Case
-from hale.shell import arguments, load_script
+from hale.shell import load_script
 
 NAME = "boot_commands"
 # The lines that are read, for all subjects together: a host looks for them once.
@@ -109,7 +109,7 @@ class BootCommand(Struct, frozen=True):
 
 def probe(*more: str) -> CommandProbe:
     """The lines of LINES, and those that match more patterns: extended regular expressions."""
-    return CommandProbe(NAME, UNSEEN + NAMES + arguments("|".join((LINES, *more))) + _SCRIPT)
+    return CommandProbe(NAME, UNSEEN + NAMES + _SCRIPT, lines=(LINES, *more))
 
 
 def probes(cases: Iterable[Case[Any]]) -> tuple[Probe, ...]:
@@ -125,12 +125,7 @@ def commands(readings: HostView, pattern: str, *, stopping: bool = False) -> Ite
     stopping: also what units run as they stop, which a reboot does before the boot.
     Raises Unreadable.
     """
-    read = _read(readings.output(NAME).text)
-    values: dict[str, dict[str, str]] = {}
-    for path, _, text, *_ in read:
-        if text.lstrip(BLANKS)[:1] not in ("#", ";"):
-            assigned = _ASSIGNED.findall(_ENVIRONMENT.sub("", text, count=1))
-            values.setdefault(path, {}).update(assigned)
+    read, values = _read(readings.output(NAME).text)
     scripts = cloud_init.module_always(readings, "scripts_user")
     for path, number, text, command, unit in read:
         if path.startswith(cloud_init.SCRIPTS) and not scripts:
@@ -149,9 +144,9 @@ def commands(readings: HostView, pattern: str, *, stopping: bool = False) -> Ite
 def missing_mount(readings: HostView) -> ConfigLine | None:
     """A line of fstab whose source is not there, and that is neither `nofail` nor `noauto`: its
     source, folder and type as text. Raises Unreadable."""
-    lines = _read(readings.output(NAME).text)
+    read, _ = _read(readings.output(NAME).text)
     return next(
-        (ConfigLine(path, number, text) for path, number, text, *_ in lines if path == _FSTAB), None
+        (ConfigLine(path, number, text) for path, number, text, *_ in read if path == _FSTAB), None
     )
 
 
@@ -161,15 +156,18 @@ def settings(readings: HostView, key: str) -> Iterator[tuple[ConfigLine, str]]:
     Of settings that are no commands LINES has Conflicts= of services alone.
     """
     setting = re.compile(rf"[ \t]*{key}[ \t]*=(.*)")
-    for path, number, text, _, unit in _read(readings.output(NAME).text):
+    read, _ = _read(readings.output(NAME).text)
+    for path, number, text, _, unit in read:
         if unit and (found := setting.fullmatch(text)):
             yield ConfigLine(path, number, text.strip(BLANKS)), found[1].strip(BLANKS)
 
 
 @lru_cache(maxsize=64)  # several subjects read them
-def _read(output: str) -> tuple[tuple[str, int, str, str, bool], ...]:
+def _read(
+    output: str,
+) -> tuple[tuple[tuple[str, int, str, str, bool], ...], Mapping[str, Mapping[str, str]]]:
     """Each line: its file, number, text, its commands with paths written out, and whether the file
-    is one of a unit. Raises Unreadable."""
+    is one of a unit. And the variables that each file sets. Raises Unreadable."""
     read: list[tuple[str, int, str]] = []
     for line in split_lines(output):
         found = _LINE.fullmatch(line)
@@ -180,11 +178,17 @@ def _read(output: str) -> tuple[tuple[str, int, str, str, bool], ...]:
     every = []
     for path, of_file in groupby(read, key=lambda line: line[0]):
         own = list(of_file)
-        unit = path.endswith(_UNITS) or "/systemd/generator" in path
+        unit = path.endswith(_UNITS) and not path.startswith(_WIREGUARD)
+        unit = unit or "/systemd/generator" in path
         texts = script_paths.absolute(text for _, _, text in own)
         for (_, number, text), named in zip(own, texts, strict=True):
             every.append((path, number, text, _command(path, named, unit), unit))
-    return tuple(every)
+    values: dict[str, dict[str, str]] = {}
+    for path, _, text in read:
+        if text.lstrip(BLANKS)[:1] not in ("#", ";"):
+            assigned = _ASSIGNED.findall(_ENVIRONMENT.sub("", text, count=1))
+            values.setdefault(path, {}).update(assigned)
+    return tuple(every), values
 
 
 def _command(path: str, text: str, unit: bool) -> str:

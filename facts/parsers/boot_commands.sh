@@ -107,15 +107,17 @@ number=0 devices=
   fi
 done </etc/fstab
 # What the site's own of these pull in, and what timers start by another name; two steps.
+own=
 for step in 1 2; do
-  own=
+  before=$own own=
   for file in $units $triggers; do
     case $file in /etc/* | /usr/local/*) own="$own $file" ;; esac
   done
+  [ "$own" != "$before" ] || break
   # shellcheck disable=SC2013  # words
   for word in $(grep -hsE '^[[:blank:]]*(Wants|Requires|Requisite|BindsTo|Upholds|Unit|Service|OnSuccess|OnFailure)[[:blank:]]*=' \
-    /dev/null $own /etc/systemd/system/*.target.d/*.conf | cut -d= -f2-); do
-    start "$word"
+    /dev/null $own /etc/systemd/system/*.target.d/*.conf); do
+    start "${word#*=}"
   done
 done
 # enabled UNIT: whether a boot starts it.
@@ -132,13 +134,11 @@ fi
   hooks="$hooks /etc/NetworkManager/dispatcher.d/* /etc/NetworkManager/dispatcher.d/*/*"
 ! enabled networkd-dispatcher.service || hooks="$hooks /etc/networkd-dispatcher/*.d/*"
 [ /dev/null -ef /etc/systemd/system/rc-local.service ] || hooks="$hooks /etc/rc.local /etc/rc.d/rc.local"
-for file in /var/lib/cloud/scripts/per-boot/* \
+for file in $(executables /var/lib/cloud/scripts/per-boot/* \
   /var/lib/cloud/instance/boothooks/* /var/lib/cloud/instance/scripts/* $hooks \
   /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* \
   $(legacy_scripts) /etc/systemd/system-generators/* \
-  /usr/local/lib/systemd/system-generators/*; do
-  plain "$file" && [ -f "$file" ] || continue
-  executable "$file" || continue
+  /usr/local/lib/systemd/system-generators/*); do
   unseen "$file"
   [ ! -r "$file" ] || scripts="$scripts $file"
 done
@@ -152,7 +152,7 @@ done
 # The programs that these name, if they are files; grep -I skips those that are not text.
 set -f
 lines=$(grep -hE '^[[:space:]]*(Exec[A-Za-z]*[[:space:]]*=|@|[0-9*].* /|(pre-|post-)?up[[:space:]])|RUN' \
-  /dev/null $units $crontabs | tr "\"'" '  ')
+  /dev/null $units $crontabs)
 IFS='
 '
 set -- "$1" $lines
@@ -170,37 +170,35 @@ named() {
   [ -d "$1" ] || unseen "$1"
   [ -f "$1" ] && [ -r "$1" ] && scripts="$scripts $1"
 }
+# Quotes part words, too.
+IFS="	 \"'
+"
 for line; do
   for word in ${line#*=}; do
     word=${word#[-@:+!=]} word=${word%[;,]}
     named "$word"
   done
 done
+unset IFS
 # others FILE...: what these run by a relative path, by the name alone, or from a folder.
 others() {
-  for word in $(script_names "$@"); do
-    case $word in
-      */)
-        set +f
-        for file in "$word"*; do [ ! -f "$file" ] || ! executable "$file" || named "$file"; done
-        set -f ;;
-      *) [ ! -f "$word" ] || named "$word" ;;
-    esac
-  done
+  [ $# -gt 0 ] || return 0
+  for file in $(script_names "$@"); do [ ! -f "$file" ] || named "$file"; done
 }
+searched=$scripts
 others $units $crontabs $scripts
 # Scripts of the site's units whose path is in a variable, or has the unit's instance.
-for word in $(instance_scripts; variable_scripts $own); do
-  [ ! -f "$word" ] || ! executable "$word" || named "$word"
-done
+for word in $(executables $(instance_scripts; variable_scripts $own)); do named "$word"; done
 # And the site's own programs that these scripts name.
+words=
 # shellcheck disable=SC2013  # words
 for word in $(grep -hIsoE '(^|[^[:alnum:]_.~/-])/(etc|opt|root|srv|usr/local|usr/libexec|var/lib)/[[:alnum:]_./@+-]+' \
   /dev/null $scripts); do
   word=/${word#*/}
-  [ ! -f "$word" ] || ! executable "$word" || named "$word"
+  case " $words " in *" $word "*) ;; *) words="$words $word" ;; esac
 done
-others $scripts
+for file in $(executables $words); do named "$file"; done
+others ${scripts#"$searched"}
 set +f
 grep -HnIE -e "$pattern" -- /dev/null $units $crontabs $scripts || [ $? -eq 1 ] || exit
 end_unseen

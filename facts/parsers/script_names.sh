@@ -1,22 +1,41 @@
+# Given: unseen.sh.
 # script_names FILE...: the absolute paths of what these scripts, units and crontabs may run by another
 # name: `./x` and `x.sh` after cd or WorkingDirectory= (cron's own folder is /root), `~/x`, a program
-# of /usr/local by its name alone, and, with a slash behind it, the folder of run-parts.
+# of /usr/local by its name alone, and what run-parts finds in a folder. To be run in a subshell, with
+# `set -f`.
 script_names() {
+  folders=
+  for name in $(named_otherwise "$@"); do
+    case $name in */) folders="$folders $name" ;; *) echo "$name" ;; esac
+  done
+  [ -n "$folders" ] || return 0
+  set --
+  set +f
+  for folder in $folders; do set -- "$@" "$folder"*; done
+  executables "$@"
+}
+# The same, but of run-parts the folder, with a slash behind it.
+named_otherwise() {
   # Of those that exist, the files of text.
   # shellcheck disable=SC2046  # paths have no blanks
   set -- $(set +f; grep -lIs '' /dev/null "$@" </dev/null)
   [ $# -gt 0 ] || return 0
   awk -v programs="$(set +f; printf '%s ' /usr/local/bin/* /usr/local/sbin/* /opt/bin/*)" -v quotes="[\"'\`()]" '
     BEGIN {
+      # What a line must have to be of interest, which spares looking at the words of the others.
+      any = "WorkingDirectory=|(cd|pushd)[^A-Za-z0-9_.-]|[.]/|~/|HOME|[.](sh|bash|py|pl)|run-parts"
       n = split(programs, list, " ")
       for (i = 1; i <= n; i++) {
         name = list[i]
         sub(/.*\//, "", name)
         if (!(name in own)) own[name] = list[i]
+        gsub(/[^A-Za-z0-9_-]/, ".", name)
+        any = any "|" name
       }
     }
+    function show(path) { if (!shown[path]++) print path }
     FNR == 1 { folder = "/root" }
-    /^[ \t]*#/ { next }
+    /^[ \t]*#/ || $0 !~ any { next }
     {
       line = $0
       gsub(quotes, " ", line)
@@ -27,16 +46,16 @@ script_names() {
         w = word[i]
         if (w ~ /^WorkingDirectory=-?\//) { folder = w; sub(/^[^\/]*/, "", folder) }
         else if ((w == "cd" || w == "pushd") && word[i + 1] ~ /^\//) folder = word[++i]
-        else if (w ~ /^\.\/[A-Za-z0-9_]/) print folder substr(w, 2)
-        else if (w ~ /^~\/[A-Za-z0-9_.]/) print "/root" substr(w, 2)
-        else if (w ~ /^[$][{]?HOME[}]?\/[A-Za-z0-9_.]/) { sub(/^[^\/]*/, "/root", w); print w }
-        else if (w ~ /^[A-Za-z0-9_-]+[.](sh|bash|py|pl)$/) print folder "/" w
-        else if (w in own) print own[w]
+        else if (w ~ /^\.\/[A-Za-z0-9_]/) show(folder substr(w, 2))
+        else if (w ~ /^~\/[A-Za-z0-9_.]/) show("/root" substr(w, 2))
+        else if (w ~ /^[$][{]?HOME[}]?\/[A-Za-z0-9_.]/) { sub(/^[^\/]*/, "/root", w); show(w) }
+        else if (w ~ /^[A-Za-z0-9_-]+[.](sh|bash|py|pl)$/) show(folder "/" w)
+        else if (w in own) show(own[w])
         if (w ~ /(^|\/)run-parts$/)
-          for (j = i + 1; j <= n && word[j] != ";"; j++) if (word[j] ~ /^\//) print word[j] "/"
+          for (j = i + 1; j <= n && word[j] != ";"; j++) if (word[j] ~ /^\//) show(word[j] "/")
       }
     }
-  ' "$@" 2>/dev/null | sort -u
+  ' "$@" 2>/dev/null
 }
 # wireguard_files: the configurations whose commands wg-quick runs at boot.
 wireguard_files() {

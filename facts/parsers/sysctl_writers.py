@@ -21,10 +21,10 @@ from facts.parsers import boot_commands, boot_writes, cloud_init, exec_resets, s
 from facts.parsers.blanks import BLANKS, lowered, split_words
 from facts.parsers.unseen import UNSEEN
 from hale.model.evidence import CommandProbe, ConfigLine, HostView
-from hale.shell import script_with
+from hale.shell import load_script
 
 NAME = "writers"
-_SCRIPT = Path(__file__).with_suffix(".sh")
+_SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
 # The first systemd-networkd whose IPv4Forwarding=no switches forwarding off.
 NETWORKD_SINCE = 256
 _FOUND = re.compile(r"(/[^:]*):([0-9]{1,9}):(.*)", re.DOTALL)
@@ -54,8 +54,8 @@ def probe(keys: Sequence[str], plain: bool = True) -> CommandProbe:
     made = [_expression(key, "[^[:blank:]=]*") for key in keys] if plain else [*keys]
     if plain:  # and the same below a folder that a script is in, or has in a variable
         made += [_BELOW, *(f"{_BEFORE}{re.escape(key.rpartition('/')[2])}{_END}" for key in keys)]
-    either = "|".join(dict.fromkeys([*made, exec_resets.LINES]))
-    return CommandProbe(NAME, UNSEEN + boot_commands.NAMES + script_with(_SCRIPT, keys=either))
+    made.append(exec_resets.LINES)
+    return CommandProbe(NAME, UNSEEN + boot_commands.NAMES + _SCRIPT, lines=tuple(made))
 
 
 def _expression(key: str, part: str) -> str:

@@ -1,5 +1,5 @@
-# Given: keys (an extended regular expression of the parameters' names and paths), unseen.sh and
-# script_names.sh.
+# Given: unseen.sh, script_names.sh; $1, an extended regular expression of the parameters' names and
+# paths.
 # Lines that may set them after systemd-sysctl, as FILE:LINE:TEXT, in what a boot runs: ufw's own
 # file, tuned, ifupdown, NetworkManager, networkd, rc.local, cron, udev, cloud-init's scripts, units of
 # the site's own, and the files that these name.
@@ -11,6 +11,7 @@ wanted() {
   return 1
 }
 value_of() { sed -n "s/^[[:blank:]]*$1[[:blank:]]*=[[:blank:]]*[\"']\{0,1\}\([^\"'#]*\).*/\1/p" "$2"; }
+keys=$1
 set --
 unseen /etc/systemd/system/* /etc/systemd/system/*.d/*.conf /usr/local/lib/systemd/system/*
 for unit in /etc/systemd/system/*.service /usr/local/lib/systemd/system/*.service; do
@@ -46,10 +47,6 @@ for unit in /etc/systemd/system/*.service; do
   esac
 done
 unseen /etc/rc.d
-[ /dev/null -ef /etc/systemd/system/rc-local.service ] ||
-for file in /etc/rc.local /etc/rc.d/rc.local; do
-  [ ! -f "$file" ] || ! executable "$file" || set -- "$@" "$file"
-done
 if wanted networking.service; then
   set -- "$@" /etc/network/interfaces /etc/network/interfaces.d/* /etc/network/if-pre-up.d/* \
     /etc/network/if-up.d/*
@@ -59,11 +56,12 @@ if wanted NetworkManager.service; then
 fi
 wanted networkd-dispatcher.service &&
   set -- "$@" /etc/networkd-dispatcher/*.d /etc/networkd-dispatcher/*.d/*
-for file in /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* \
-    $(legacy_scripts); do
-  [ ! -f "$file" ] || ! executable "$file" || set -- "$@" "$file"
-done
-# shellcheck disable=SC2046  # paths have no blanks
+local_scripts='/etc/rc.local /etc/rc.d/rc.local'
+[ ! /dev/null -ef /etc/systemd/system/rc-local.service ] || local_scripts=
+# shellcheck disable=SC2046,SC2086  # paths without blanks
+set -- "$@" $(executables $local_scripts /etc/cron.hourly/* /etc/cron.daily/* \
+  /etc/cron.weekly/* /etc/cron.monthly/* $(legacy_scripts))
+# shellcheck disable=SC2046  # paths without blanks
 set -- "$@" /etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/root \
   /etc/udev/rules.d/*.rules $(wireguard_files)
 [ -e /etc/cloud/cloud-init.disabled ] ||
@@ -105,18 +103,10 @@ fi
 unseen "$@"
 # What these name: scripts, and files of parameters for `sysctl -p`; two steps are followed.
 named() {
-  grep -hsoE -D skip -d skip '(^|[^[:alnum:]_.~-])/(etc|opt|root|srv|usr/local|usr/libexec|var/lib)/[[:alnum:]_./@+-]+' \
+  grep -hIsoE -D skip -d skip '(^|[^[:alnum:]_.~-])/(etc|opt|root|srv|usr/local|usr/libexec|var/lib)/[[:alnum:]_./@+-]+' \
     "$@"
-  for name in $(script_names "$@"); do
-    case $name in
-      */)
-        set +f
-        for file in "$name"*; do [ ! -f "$file" ] || ! executable "$file" || echo "$file"; done
-        set -f ;;
-      *) echo "$name" ;;
-    esac
-  done
-  ! grep -qsE -D skip -d skip '(^|[/[:blank:]"=])sysctl[[:blank:]].*(-p|-f|--load|--system)' "$@" ||
+  script_names "$@"
+  ! grep -qIsE -D skip -d skip '(^|[/[:blank:]"=])sysctl[[:blank:]].*(-p|-f|--load|--system)' "$@" ||
     echo /etc/sysctl.conf
 }
 # follow FILE...: what these name, in $new. `named` also prints the character before a path, which may
@@ -129,15 +119,23 @@ follow() {
     case " $known " in *" $file "*) continue ;; esac
     known="$known $file"
     [ -d "$file" ] || unseen "$file"
-    [ -f "$file" ] && [ -r "$file" ] && [ "$(wc -c <"$file")" -lt 200000 ] && new="$new $file"
+    [ -f "$file" ] && [ -r "$file" ] && new="$new $file"
   done
+  # shellcheck disable=SC2086  # paths without blanks
+  [ -z "$new" ] || new=$(find -L $new -prune -size -200000c)
   set +f
 }
 known="$*"
 # Programs of the packages' units, if they are scripts.
-# shellcheck disable=SC2046,SC2086  # words of paths without blanks
-set -- "$@" $packaged $(grep -hoE '^Exec[A-Za-z]*=[-@:+!]*(/usr/s?bin|/s?bin|/usr/lib|/usr/libexec)/[[:alnum:]_./@+-]+' \
-  /dev/null $packaged | sed 's/^[^/]*//' | sort -u) $(instance_scripts)
+programs=
+# shellcheck disable=SC2013,SC2086  # words of paths without blanks
+for word in $(grep -hoE '^Exec[A-Za-z]*=[-@:+!]*(/usr/s?bin|/s?bin|/usr/lib|/usr/libexec)/[[:alnum:]_./@+-]+' \
+  /dev/null $packaged); do
+  word=/${word#*/}
+  case " $programs " in *" $word "*) ;; *) programs="$programs $word" ;; esac
+done
+# shellcheck disable=SC2046,SC2086  # the same words
+set -- "$@" $packaged $programs $(instance_scripts)
 follow "$@"
 more=$new
 # shellcheck disable=SC2086  # words of paths without blanks

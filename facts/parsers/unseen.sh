@@ -25,9 +25,10 @@ unseen() {
     case " $denied " in *" $at "*) ;; *) denied="$denied $at" ;; esac
   done
 }
-# Whether root may execute the file, whoever runs this.
-executable() {
-  [ -x "$1" ] || [ -n "$(find -L "$1" -prune -type f \( -perm -100 -o -perm -010 -o -perm -001 \))" ]
+# executables FILE...: those that root may execute, whoever runs this, and whose path needs no quotes.
+executables() {
+  [ $# -eq 0 ] || find -L "$@" -prune -type f ! -path '*[!A-Za-z0-9@:_./+-]*' \
+    \( -perm -100 -o -perm -010 -o -perm -001 \) 2>/dev/null
 }
 end_unseen() {
   [ -n "$denied" ] || return 0

@@ -25,6 +25,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from hale.audit import cases as audit_cases
 from hale.audit.versions import product_name
 from hale.files import atomic
+from hale.gather.request import joined_searches
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.change import Action, Impact
@@ -156,7 +157,7 @@ def _read(
                 files |= dict.fromkeys(probe.patterns)
             else:
                 commands.setdefault(probe.name, probe)
-    return list(files), list(commands.values())
+    return list(files), [command for _, command in joined_searches(commands)]
 
 
 def _group_by_folder(patterns: Iterable[str]) -> list[FileSet]:

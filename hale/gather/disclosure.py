@@ -13,6 +13,7 @@ lines of files as `path NUL number : line`.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from hale.model.evidence import EXISTENCE, Selection
 
@@ -144,6 +145,7 @@ def _paths(patterns: Sequence[str]) -> str:
     return rf"^({'|'.join(parts)})\x00"
 
 
+@lru_cache(maxsize=1 << 12)
 def _path(pattern: str) -> str:
     parts = re.split(f"({WILD.pattern})", pattern)
     wild = {"*": r"[^\/\x00]*", "?": r"[^\/\x00]"}
@@ -173,10 +175,10 @@ def _overlapping(complete: Sequence[str], selections: Iterable[str]) -> list[str
 
 
 def _may_be_one(parts: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether two patterns of the same depth may name one file."""
+    """Whether two patterns of the same depth may name one file. Most differ in the last part."""
     return all(
         a == b or fnmatchcase(a, b) or fnmatchcase(b, a) or bool(WILD.search(a) and WILD.search(b))
-        for a, b in zip(parts, others, strict=True)
+        for a, b in zip(reversed(parts), reversed(others), strict=True)
     )
 
 

@@ -8,19 +8,20 @@ import base64
 import gzip
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hale.gather.disclosure import WILD, filter_program
 from hale.inventory.ini import Host
 from hale.model.evidence import CommandProbe, FileProbe, Probe, SelectedPattern, Selection
 from hale.model.requirement import Case
-from hale.shell import load_script
+from hale.shell import arguments, load_script
 from hale.standard import subjects
 
 # The letters of frames; gather.sh prints them.
@@ -89,7 +90,19 @@ def request_of_probes(host: Host, probes: Iterable[tuple[str, Probe]]) -> ProbeR
         for pattern, wanted in patterns.items()
         if None not in wanted
     }
-    return ProbeRequest(host, tuple(commands.items()), tuple(patterns), selections)
+    return ProbeRequest(host, tuple(joined_searches(commands)), tuple(patterns), selections)
+
+
+def joined_searches(commands: Mapping[str, CommandProbe]) -> Iterator[tuple[str, CommandProbe]]:
+    """The commands, of which those that differ in their lines alone search for the lines of all."""
+    lines: dict[CommandProbe, dict[str, None]] = {}
+    for probe in commands.values():
+        lines.setdefault(replace(probe, lines=()), {}).update(dict.fromkeys(probe.lines))
+    for name, probe in commands.items():
+        search = replace(probe, lines=())
+        if wanted := lines[search]:
+            search = replace(search, script=arguments("|".join(wanted)) + search.script)
+        yield name, search
 
 
 def encode_for_login_shell(script: str) -> str:

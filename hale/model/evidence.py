@@ -54,12 +54,16 @@ class CommandProbe(Struct, frozen=True):
     Exit status 0 means that it could see what it looked for, whatever it found.
     `timeout` is in seconds. `slow` commands (a VIP that does not answer, a registry) run
     beside the others. Its output may be at most about 1 MiB, a slow one's 64 KiB.
+    `lines` are extended regular expressions of the lines that a search of files prints; the script
+    gets them as `$1`, in one. Probes that differ in them alone are one search for the lines of all,
+    so each reader must expect lines that others need.
     """
 
     name: str
     script: str
     timeout: float = 10.0
     slow: bool = False
+    lines: tuple[str, ...] = ()
 
 
 class Selection(Struct, frozen=True):
@@ -202,6 +206,13 @@ class SettledFact(Fact, Protocol):
         """The same sentence without them: what two runs compare. Never empty."""
 
 
+class Search(Struct, frozen=True):
+    """Files by path, in the order of their patterns, and the patterns that name none."""
+
+    files: Mapping[str, File]
+    unmatched: Mapping[str, None]
+
+
 # The names of evidence.json, a published format.
 _SAVED_NAMES = {
     "files": "listed",
@@ -243,6 +254,22 @@ class Evidence(Struct, frozen=True, dict=True, rename=_SAVED_NAMES):
             self._named[pattern] = tuple(self.files[path] for path in named)
         return self._named[pattern]
 
+    def search(self, patterns: tuple[str, ...]) -> Search:
+        """The files of these patterns. Remembered as well. Raises Unreadable."""
+        if patterns not in self._searches:
+            found: dict[str, File] = {}
+            for pattern in patterns:
+                if not self.has_pattern(pattern):
+                    raise Unreadable(f"{pattern} is not in the evidence")
+                for directory, why in self.unsearchable.items():
+                    if _could_hold(directory, pattern):
+                        raise Unreadable(f"{directory}: not searchable: {why}")
+                for file in self.named(pattern):
+                    found.setdefault(file.path, file)
+            unmatched = [pattern for pattern in patterns if not self.named(pattern)]
+            self._searches[patterns] = Search(found, dict.fromkeys(unmatched))
+        return self._searches[patterns]
+
     def has_pattern(self, pattern: str) -> bool:
         """Whether these files were looked for; those of one path also by an earlier version's
         pattern that names it."""
@@ -260,6 +287,10 @@ class Evidence(Struct, frozen=True, dict=True, rename=_SAVED_NAMES):
 
     @cached_property
     def _named(self) -> dict[str, tuple[File, ...]]:
+        return {}
+
+    @cached_property
+    def _searches(self) -> dict[tuple[str, ...], Search]:
         return {}
 
     @cached_property
@@ -343,20 +374,10 @@ class HostView:
         self._up()
         if self._evidence.files_error:
             raise Unreadable(self._evidence.files_error)
-        found: dict[str, File] = {}
-        for pattern in patterns:
-            if not self._evidence.has_pattern(pattern):
-                raise Unreadable(f"{pattern} is not in the evidence")
-            for directory, why in self._evidence.unsearchable.items():
-                if _could_hold(directory, pattern):
-                    raise Unreadable(f"{directory}: not searchable: {why}")
-            named = self._evidence.named(pattern)
-            if not named:
-                self.without_match[pattern] = None
-            for file in named:
-                found.setdefault(file.path, file)
-        self.used_files.update(found)
-        return tuple(found.values())
+        found = self._evidence.search(patterns)
+        self.without_match.update(found.unmatched)
+        self.used_files.update(found.files)
+        return tuple(found.files.values())
 
     def _up(self) -> None:
         if self._evidence.unreachable:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from hale import gather
 from hale.audit import cases as audit_cases
@@ -57,6 +58,23 @@ def test_what_two_subjects_read_alike_runs_once(tmp_path: Path) -> None:
     outputs = {name: out.stdout for name, out in found.outputs.items() if name != "e.x"}
     assert outputs == dict.fromkeys(("a.same", "b.late", "c.same", "d.late"), "run\n")
     assert [out.name for name, out in found.outputs.items()] == list(found.outputs)
+
+
+def test_what_two_subjects_search_alike_is_one_search_for_the_lines_of_both(tmp_path: Path) -> None:
+    searched = tmp_path / "searched"
+    searched.write_text("one\ntwo $x\nthree's\nfour\n")
+    search = CommandProbe("found", f'echo run >>{tmp_path}/runs; grep -E -e "$1" {searched}')
+    probes = [
+        ("a", replace(search, lines=("^one", "[$]x$"))),
+        ("b", replace(search, lines=("e's$", "^one"))),
+        ("c", replace(search, name="other", lines=("four",))),
+    ]
+    found = gather.gather_host(sent.request_of_probes(HOST, probes), Shell(), 60)
+    assert {name: out.stdout for name, out in found.outputs.items()} == {
+        **dict.fromkeys(("a.found", "b.found"), "one\ntwo $x\nthree's\n"),
+        "c.other": "four\n",
+    }
+    assert (tmp_path / "runs").read_text() == "run\n" * 2
 
 
 @pytest.mark.parametrize(

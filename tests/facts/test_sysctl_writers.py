@@ -12,6 +12,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from facts.parsers import boot_commands, sysctl_writers
+from hale.gather.request import request_of_probes
+from tests.engine.local_gather import HOST
 
 FOLDERS = (
     "/etc/", "/usr/local/", "/opt/bin/", "/lib/systemd/", "/usr/lib/tuned/", "/var/", "/run/",
@@ -19,8 +21,16 @@ FOLDERS = (
 )  # fmt: skip
 OFF = "sysctl -w net.ipv4.ip_forward=0"
 WANTS = "/etc/systemd/system/multi-user.target.wants"
-WRITERS = sysctl_writers.probe(["net/ipv4/ip_forward"]).script
-COMMANDS = boot_commands.probe("ip_forward").script
+WRITERS, COMMANDS = (
+    command.script
+    for _, command in request_of_probes(
+        HOST,
+        [
+            ("sysctl", sysctl_writers.probe(["net/ipv4/ip_forward"])),
+            ("swap", boot_commands.probe("ip_forward")),
+        ],
+    ).commands
+)
 USER = 65534
 
 
