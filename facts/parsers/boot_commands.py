@@ -144,9 +144,9 @@ def commands(readings: HostView, pattern: str, *, stopping: bool = False) -> Ite
 def missing_mount(readings: HostView) -> ConfigLine | None:
     """A line of fstab whose source is not there, and that is neither `nofail` nor `noauto`: its
     source, folder and type as text. Raises Unreadable."""
-    lines = _read(readings.output(NAME).text)
+    read, _ = _read(readings.output(NAME).text)
     return next(
-        (ConfigLine(path, number, text) for path, number, text, *_ in lines if path == _FSTAB), None
+        (ConfigLine(path, number, text) for path, number, text, *_ in read if path == _FSTAB), None
     )
 
 
@@ -156,7 +156,8 @@ def settings(readings: HostView, key: str) -> Iterator[tuple[ConfigLine, str]]:
     Of settings that are no commands LINES has Conflicts= of services alone.
     """
     setting = re.compile(rf"[ \t]*{key}[ \t]*=(.*)")
-    for path, number, text, _, unit in _read(readings.output(NAME).text):
+    read, _ = _read(readings.output(NAME).text)
+    for path, number, text, _, unit in read:
         if unit and (found := setting.fullmatch(text)):
             yield ConfigLine(path, number, text.strip(BLANKS)), found[1].strip(BLANKS)
 
@@ -177,7 +178,8 @@ def _read(
     every = []
     for path, of_file in groupby(read, key=lambda line: line[0]):
         own = list(of_file)
-        unit = path.endswith(_UNITS) or "/systemd/generator" in path
+        unit = path.endswith(_UNITS) and not path.startswith(_WIREGUARD)
+        unit = unit or "/systemd/generator" in path
         texts = script_paths.absolute(text for _, _, text in own)
         for (_, number, text), named in zip(own, texts, strict=True):
             every.append((path, number, text, _command(path, named, unit), unit))

@@ -188,7 +188,7 @@ others() {
 searched=$scripts
 others $units $crontabs $scripts
 # Scripts of the site's units whose path is in a variable, or has the unit's instance.
-for file in $(executables $(instance_scripts; variable_scripts $own)); do named "$file"; done
+for word in $(executables $(instance_scripts; variable_scripts $own)); do named "$word"; done
 # And the site's own programs that these scripts name.
 words=
 # shellcheck disable=SC2013  # words

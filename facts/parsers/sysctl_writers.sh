@@ -47,8 +47,8 @@ for unit in /etc/systemd/system/*.service; do
   esac
 done
 unseen /etc/rc.d
-boot_scripts=
-[ /dev/null -ef /etc/systemd/system/rc-local.service ] || boot_scripts='/etc/rc.local /etc/rc.d/rc.local'
+local_scripts=
+[ /dev/null -ef /etc/systemd/system/rc-local.service ] || local_scripts='/etc/rc.local /etc/rc.d/rc.local'
 if wanted networking.service; then
   set -- "$@" /etc/network/interfaces /etc/network/interfaces.d/* /etc/network/if-pre-up.d/* \
     /etc/network/if-up.d/*
@@ -59,7 +59,7 @@ fi
 wanted networkd-dispatcher.service &&
   set -- "$@" /etc/networkd-dispatcher/*.d /etc/networkd-dispatcher/*.d/*
 # shellcheck disable=SC2046,SC2086  # paths without blanks
-set -- "$@" $(executables $boot_scripts /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* \
+set -- "$@" $(executables $local_scripts /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* \
   /etc/cron.monthly/* $(legacy_scripts))
 # shellcheck disable=SC2046  # paths without blanks
 set -- "$@" /etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/root \
