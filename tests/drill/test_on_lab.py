@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from hale.drill import http_client, measurement
+from hale.drill import actions, http_client, measurement
+from hale.drill.actions import ActionFailed
 from hale.drill.fault import Fault
 from hale.drill.sampler import FOLDER, RemoteSampler, SamplerStopped
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.drill import FaultKind
+from hale.ssh import SessionPool
 from hale.ssh.inventory_targets import LoginOptions, targets_of
 from lab.faults import baseline
 from lab.machine import Lab, LabHost
+from lab.topology import OPERATOR_ADDRESS
 
 pytestmark = pytest.mark.lab
 MASTER, WORKER = "k8s-master-01", "k8s-node-01"
@@ -135,6 +138,53 @@ def test_what_is_not_there_is_not_taken(host: LabHost) -> None:
     assert done.returncode == 1
     assert b"no etcd of kubeadm runs on this host" in done.stderr
     assert host.run("systemctl is-active hale-drill-undo.timer", check=False).returncode
+
+
+def answers(lab: Lab, caller: str) -> bool:
+    """Whether sshd on the master answers that host, through a new connection."""
+    at = "/dev/tcp/10.208.1.192/22"
+    return not lab[caller].run(f"timeout 1 bash -c '<{at}'", check=False).returncode
+
+
+def is_taken_back(host: LabHost) -> bool:
+    """Whether no rule and no timer of the fault is left."""
+    timer = "systemctl is-active hale-drill-undo.timer"
+    return not host.run("ip rule show pref 7").stdout and bool(
+        host.run(timer, check=False).returncode
+    )
+
+
+def test_a_member_is_cut_off_from_one_cluster_alone(lab: Lab) -> None:
+    host, first, other = lab["k8s-master-02"], WORKER, MASTER
+    cut = Fault(FaultKind.MEMBER, host.name, unreached=("10.208.1.196", "10.244.0.0/16"))
+    rules = host.run("ip rule; ip -6 rule").stdout
+    assert answers(lab, first)
+    host.run(cut.inject_script())
+    assert not answers(lab, first)
+    assert answers(lab, other), "its own cluster, and the operator"
+    assert host.run(cut.inject_script(), check=False).returncode, "never twice"
+    assert host.run("systemctl is-active hale-drill-undo.timer").stdout == b"active\n"
+    host.run(cut.revert_script())
+    assert answers(lab, first)
+    host.run(cut.revert_script())  # a second time there is nothing to do
+    assert is_taken_back(host)
+    assert host.run("ip rule; ip -6 rule").stdout == rules
+
+
+def test_a_member_reverts_its_fault_by_itself_after_its_time(lab: Lab) -> None:
+    host = lab["k8s-master-02"]
+    cut = Fault(FaultKind.MEMBER, host.name, unreached=("10.208.1.196", "fd00::/64"))
+    host.run(cut.inject_script(3))
+    wait(lambda: is_taken_back(host))
+    assert answers(lab, WORKER)
+
+
+def test_a_member_does_not_cut_off_who_would_revert_it(lab: Lab, known: Inventory) -> None:
+    cut = Fault(FaultKind.MEMBER, MASTER, unreached=(str(OPERATOR_ADDRESS),))
+    pool = SessionPool(targets_of(known, LoginOptions()))
+    with pool as sessions, pytest.raises(ActionFailed, match=f"comes from {OPERATOR_ADDRESS}"):
+        actions.run_script(sessions, MASTER, cut.inject_script())
+    assert is_taken_back(lab[MASTER])
 
 
 @pytest.fixture(scope="module")

@@ -33,10 +33,13 @@ MEMBER = "k8s-b-master-01"
 _FAULT = (
     "ip rule show pref 7; ip -6 rule show pref 7; systemctl list-timers --no-legend 'hale-drill*'"
 )
+_KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
+_IN_A_POD = "nsenter --net=$(ls /run/netns/cni-* | head -n 1)"
 ONE_MASTER = "hale_nodes_odd_masters__accepted='[1]'\n"
 _OBJECTS = load_script(Path(__file__).with_name("objects.sh"))
-_FAILOVER, _NO_FAILOVER = (
-    load_script(Path(__file__).with_name(f"{name}.sh")) for name in ("failover", "no_failover")
+_FAILOVER, _NO_FAILOVER, _SERVICE, _NO_SERVICE = (
+    load_script(Path(__file__).with_name(f"{name}.sh"))
+    for name in ("failover", "no_failover", "service", "no_service")
 )
 _PLACE = load_script(Path(__file__).with_name("place.sh"))
 
@@ -155,7 +158,7 @@ def test_a_workload_for_the_member(clusters: Clusters) -> None:
     image = f"{images.REGISTRY}/{images.LAB}/echo:{images.OWN}"
     shown = clusters.on("k8s-master-01", variables(image=image) + _PLACE)
     assert re.search(r"second +Karmada +v\S+ +Push +True", shown), shown
-    get = "kubectl --kubeconfig /etc/kubernetes/admin.conf get pods -A -l app=far --no-headers "
+    get = f"{_KUBECTL} get pods -A -l app=far --no-headers"
     ready = f"{get} -o custom-columns=:.status.podIP,:.status.phase"
 
     def runs() -> bool:
@@ -164,14 +167,35 @@ def test_a_workload_for_the_member(clusters: Clusters) -> None:
     until("both replicas run", runs, 120)
     assert clusters.on("k8s-master-01", ready) == ""
     address = clusters.on(MEMBER, ready).split()[0]
-    inside = "nsenter --net=$(ls /run/netns/cni-* | head -n 1)"
-    called = clusters.on("k8s-node-01", f"{inside} curl -sS -m 20 http://{address}:8080/")
+    called = clusters.on("k8s-node-01", f"{_IN_A_POD} curl -sS -m 20 http://{address}:8080/")
     assert called.startswith("far-")
+
+
+def test_a_pod_of_the_first_cluster_calls_a_service_of_the_second(clusters: Clusters) -> None:
+    """By its address in the first one, which kube-proxy leads to Pods of the second."""
+    clusters.on("k8s-master-01", variables(vip=str(VIP)) + _FAILOVER)
+    clusters.on("k8s-master-01", _SERVICE)
+    get = f"{_KUBECTL} -n placed get service far --ignore-not-found"
+    answers: list[str] = []
+
+    def is_called() -> bool:
+        address = clusters.on("k8s-master-01", f"{get} -o 'jsonpath={{.spec.clusterIP}}'")
+        done = clusters.lab["k8s-node-01"].run(
+            f"{_IN_A_POD} curl -sS -m 5 http://{address}/", check=False
+        )
+        answers.append(f"{address}: {done.stdout!r} {done.stderr!r}")
+        return done.stdout.startswith(b"far-")
+
+    try:
+        until("the Service answers", is_called, 120)
+    finally:
+        print(answers[-3:])
+        clusters.on("k8s-master-01", _NO_SERVICE)
+    until("it is gone", lambda: not clusters.on("k8s-master-01", f"{get} -o name"), 120)
 
 
 def test_a_member_is_cut_off(clusters: Clusters) -> None:
     """Karmada misses it, the workload moves, and comes back neither lost nor doubled."""
-    clusters.on("k8s-master-01", variables(vip=str(VIP)) + _FAILOVER)
     given = f"--inventory={clusters.first}", f"--reports={clusters.reports}"
     other = f"--member-inventory={clusters.lab.second_inventory}"
     done = clusters.invoke("drill", "member", "--yes", other, *given)
@@ -226,7 +250,7 @@ def test_a_member_reverts_its_fault_by_itself(clusters: Clusters) -> None:
 
 def _is_forgotten(clusters: Clusters) -> bool:
     """Whether no cluster has the namespace of the drill's workload."""
-    get = "kubectl --kubeconfig /etc/kubernetes/admin.conf get namespaces -o name"
+    get = f"{_KUBECTL} get namespaces -o name"
     return not any("hale-drill" in clusters.on(host, get) for host in ("k8s-master-01", MEMBER))
 
 
