@@ -12,7 +12,6 @@ the machine-id where there is no product_uuid.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Literal
 
 from msgspec import Struct
@@ -54,14 +53,6 @@ WHO = CommandProbe(
     "id -un && grep '^btime ' /proc/stat && { getconf CLK_TCK 2>/dev/null || echo 100; }",
 )
 
-# The kernel's btime follows every step of the clock. systemd keeps both clocks of one moment of the
-# boot: the time of day as it was then, in full seconds, and microseconds since the kernel booted.
-BOOT_STAMP = CommandProbe(
-    "boot_stamp",
-    "LC_ALL=C TZ=UTC systemctl show"
-    " --property=UserspaceTimestamp --property=UserspaceTimestampMonotonic",
-)
-
 What = Literal["machine_id", "product_uuid", "mac"]
 WORDS: Mapping[What, str] = {
     "machine_id": "machine-id",
@@ -87,7 +78,6 @@ class Identity(Struct, frozen=True):
     boot_time: float | None  # when PID 1 started, seconds since the epoch, by the host's clock
     product_uuid: str | None  # None also where the machine has none
     macs: tuple[str, ...]
-    clock_step: float | None = None  # seconds the clock was stepped since the boot, ±2
 
 
 class Shared(Struct, frozen=True):
@@ -138,7 +128,6 @@ def probes(host: Host, cases: Sequence[Case[IdentityParameters]]) -> tuple[Probe
             HARDWARE,
         ),
         WHO,
-        BOOT_STAMP,
     )
 
 
@@ -159,7 +148,6 @@ def read(readings: HostView) -> Identity:
         boot_time=_boot_time(readings, who),
         product_uuid=product_uuid.lower() if product_uuid else None,
         macs=macs,
-        clock_step=_clock_step(readings, who),
     )
 
 
@@ -286,23 +274,6 @@ def _boot_time(readings: HostView, who: tuple[str, int, int] | None) -> float | 
     try:
         return who[1] + int(fields[19]) / who[2]  # field 22, starttime
     except (ValueError, IndexError):
-        return None
-
-
-def _clock_step(readings: HostView, who: tuple[str, int, int] | None) -> float | None:
-    """Seconds by which the clock was stepped since the boot; None where that is unknown.
-
-    It is the kernel's boot by the present clock less the boot by the clock of then.
-    """
-    try:
-        lines = readings.output("boot_stamp").lines
-        stamp = dict(line.split("=", 1) for line in lines)
-        then = datetime.strptime(stamp["UserspaceTimestamp"], "%a %Y-%m-%d %H:%M:%S UTC")
-        since_boot = int(stamp["UserspaceTimestampMonotonic"]) / 1e6
-        if not who or since_boot <= 0:
-            return None
-        return who[1] - (then.replace(tzinfo=UTC).timestamp() - since_boot)
-    except (Unreadable, ValueError, KeyError, OverflowError):
         return None
 
 

@@ -2,12 +2,12 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hale.audit import history, results_file
+from hale.audit import boots, history, results_file
 from hale.files import atomic
 from hale.model import results
 from hale.model.errors import UserError
@@ -106,7 +106,7 @@ class Recorder:
         """The number of selected cases without a verdict."""
         return len(self._open)
 
-    def end(self, exit_status: int, incomplete: list[str], booted: Mapping[str, float]) -> None:
+    def end(self, exit_status: int, incomplete: list[str]) -> None:
         """Write the final file; a run that was cut short stays `interrupted`."""
         run = self.results.run
         run.ended = results.utc(time.time())
@@ -117,5 +117,5 @@ class Recorder:
         self.results.results = list(self._rows.values())
         run.counts = dict(Counter(row.verdict.value for row in self._rows.values()))
         self.results.history = history.earlier_runs(self.path.parent, run)
-        results.mark_reboot_proven(self.results, booted)
+        boots.mark_reboot_proven(self.results, self.path.parent)
         results_file.save_results(self.results, self.path, self._soon)

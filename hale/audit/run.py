@@ -160,7 +160,7 @@ def _judged(
 
     keep: the facts, and what was understood of each host; a fleet's take hundreds of MiB.
     """
-    recorder.results.hosts, booted = host_records(audit)
+    recorder.results.hosts = host_records(audit)
     failed = False
     by_host: dict[str, list[Case[Any]]] = {}
     for case in selected:
@@ -177,7 +177,7 @@ def _judged(
     recorder.results.waivers = waiver_states(audit, recorder)
     recorder.results.guidance = guidance(selected, recorder.judged)
     recorder.results.notices = notices(audit, selected)
-    recorder.end(1 if failed else 0, gaps, booted)
+    recorder.end(1 if failed else 0, gaps)
     return AuditResult(audit, recorder.results, folder)
 
 
@@ -198,7 +198,7 @@ def save_progress(
     """
     if audit.hosts:
         evidence_file.save_evidence(evidence_of(audit), evidence, write)
-    recorder.results.hosts = host_records(audit)[0]
+    recorder.results.hosts = host_records(audit)
     for judged in list(audit.judged.values()):
         recorder.record(judged.result)
     recorder.save()
@@ -253,14 +253,12 @@ def evidence_of(audit: Audit) -> EvidenceFile:
     )
 
 
-def host_records(audit: Audit) -> tuple[list[HostRecord], Mapping[str, float]]:
-    """The machine behind each host name, and the boot time of each (seconds since the epoch; 0
-    where it is unknown, or cannot be compared with the times of files)."""
-    booted: dict[str, float] = {}
-    return [_host_record(audit, name, booted) for name in audit.hosts], booted
+def host_records(audit: Audit) -> list[HostRecord]:
+    """The machine behind each host name."""
+    return [_host_record(audit, name) for name in audit.hosts]
 
 
-def _host_record(audit: Audit, name: str, booted: dict[str, float]) -> HostRecord:
+def _host_record(audit: Audit, name: str) -> HostRecord:
     evidence = audit.hosts[name]
     record = HostRecord(
         name,
@@ -283,8 +281,6 @@ def _host_record(audit: Audit, name: str, booted: dict[str, float]) -> HostRecor
         since = identity.boot_time or 0.0
         since = since if 0 < since < 1e11 else 0.0  # implausible: unknown
         record.booted_at = results.utc(since)
-        record.boot_unclear = results.boot_doubt(since, identity.clock_step)
-        booted[name] = 0.0 if record.boot_unclear else since
         record.os = identity.os or ""
         record.kernel = identity.kernel or ""
     except Exception:  # a host with garbled output must not end the run; its results are UNKNOWN

@@ -4,7 +4,7 @@ The schema's version is `SCHEMA`; docs/results.md describes it. Fields are only 
 within a version.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -26,9 +26,6 @@ ROW = "hale_row"
 # one decided; evidence.json has it all.
 EXCERPT = 2000
 EXCERPT_SECONDARY = 300
-# Seconds. The kernel states its boot time to the second, computed from a clock that is being
-# adjusted, so the same boot moves by one: a change that close to it proves nothing.
-BOOT_TIME_TOLERANCE = 2.0
 
 
 class OverrideRecord(msgspec.Struct, frozen=True):
@@ -77,7 +74,7 @@ class Result(msgspec.Struct):
     actual: str
     test: str
     duration: float = 0.0  # seconds
-    reboot_proven: bool = False  # the winning line is older than this boot, and holds now
+    reboot_proven: bool = False  # hale/audit/boots.py decides
     overrides: list[OverrideRecord] = []
     settings: list[ConfigLineRecord] = []
     evidence: list[EvidenceExcerpt] = []
@@ -318,38 +315,3 @@ def utc(seconds: float) -> str:
     if not seconds:
         return ""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-
-
-def boot_doubt(booted: float, clock_step: float | None) -> str:
-    """Why the host's boot time proves nothing about the times of its files; "" if it does.
-
-    booted: seconds since the epoch, 0 if unknown. clock_step: seconds by which the clock was
-    stepped since then, which moves the boot time but not the times of files; None if unknown.
-    """
-    if not booted:
-        return "the time of the boot could not be read"
-    if clock_step is None:
-        return "systemd's time of the boot could not be read"
-    if abs(clock_step) > BOOT_TIME_TOLERANCE:
-        return f"the clock was stepped by {clock_step:+.0f} s since the boot"
-    return ""
-
-
-def mark_reboot_proven(results: Results, booted: Mapping[str, float]) -> None:
-    """Mark the settings that a reboot has proven, which is known only when all is judged.
-
-    `booted`: when each host booted, seconds since the epoch, by the host's clock; 0 where that
-    proves nothing, as after a step of the clock.
-    """
-    now = {(r.host, r.requirement): r.verdict for r in results.results if r.aspect == "runtime"}
-    for result in results.results:
-        winners = [s for s in result.settings if s.wins]
-        result.reboot_proven = (
-            result.aspect == "persisted"
-            and result.verdict is Verdict.PASS
-            and now.get((result.host, result.requirement)) is Verdict.PASS
-            and bool(winners)
-            and all(
-                0 < s.changed < booted.get(result.host, 0.0) - BOOT_TIME_TOLERANCE for s in winners
-            )
-        )

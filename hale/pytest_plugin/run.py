@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +75,6 @@ class AuditRun:
         self.recorder: Recorder | None = None
         self.writer = atomic.BackgroundWriter()
         self.log = ci.Log(ci.detect(os.environ))
-        self._booted: Mapping[
-            str, float
-        ] = {}  # seconds since the epoch; of the hosts that answered
         self.narrowed = False  # with xdist: the workers have reported their selection
 
     @property
@@ -173,7 +170,7 @@ class AuditRun:
                 save()
             raise
         evidence_file.save_evidence(evidence_of(self.audit), evidence, self.writer.write)
-        unverified = results.unverified_hosts(host_records(self.audit)[0])
+        unverified = results.unverified_hosts(host_records(self.audit))
         if unverified and reporter is not None:
             names = ", ".join(unverified)
             reporter.write_line(
@@ -190,7 +187,7 @@ class AuditRun:
 
     def _record_hosts(self) -> None:
         assert self.recorder is not None
-        self.recorder.results.hosts, self._booted = host_records(self.audit)
+        self.recorder.results.hosts = host_records(self.audit)
 
     def _run(self) -> results.Run:
         option = self.config.option
@@ -226,7 +223,7 @@ class AuditRun:
         self.reports.complete(self.recorder.results)
         if self.accepted is not None:
             self.recorder.results.drift = drift.since(self.accepted, self.recorder)
-        self.recorder.end(int(session.exitstatus), reasons, self._booted)
+        self.recorder.end(int(session.exitstatus), reasons)
         self.reports.write(self.recorder.results, self.writer)
         if not self.config.pluginmanager.hasplugin("terminalreporter"):
             self._finish_files()  # with one, the summary is made while the files are written

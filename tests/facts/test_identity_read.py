@@ -14,14 +14,12 @@ def identity_of(
     who: Output | None = None,
     down: str = "",
     files_trouble: str = "",
-    boot_stamp: Output | None = None,
 ) -> identity.Identity:
     host = Host("h", None, frozenset(), {}, Location(""))
     probes = identity.probes(host, [])
     patterns = [p for probe in probes if isinstance(probe, FileProbe) for p in probe.patterns]
     listed = {p: File(p, "f", None, 0.0, tuple(t.splitlines())) for p, t in files.items()}
     outputs = {"identity.who": who} if who else {}
-    outputs |= {"identity.boot_stamp": boot_stamp} if boot_stamp else {}
     evidence = Evidence(
         "h", outputs, listed, frozenset(patterns), files_error=files_trouble, unreachable=down
     )
@@ -83,27 +81,6 @@ def test_command_failed_or_garbled() -> None:
         who("motd\nops\nbtime 1700000000\n100\n"),
     ):
         assert identity_of(stat, broken) == EMPTY
-
-
-def test_a_step_of_the_clock_since_the_boot() -> None:
-    """btime moves with the clock; systemd's two times of the boot do not."""
-    stamp = "UserspaceTimestamp=Tue 2023-11-14 22:13:45 UTC\nUserspaceTimestampMonotonic=25500000\n"
-    stat = {"/proc/1/stat": STAT}
-    for step in (0, 7200, -86400):
-        known = who(f"ops\nbtime {1700000000 + step}\n100\n")
-        found = identity_of(stat, known, boot_stamp=Output("boot_stamp", 0, stamp, "", 0.0))
-        assert found.clock_step is not None
-        assert abs(found.clock_step - step) < 1
-    for broken in (
-        Output("boot_stamp", 1, stamp, "", 0.0),
-        Output("boot_stamp", 0, "", "", 0.0),
-        Output("boot_stamp", 0, stamp.replace("2023-", "n/a "), "", 0.0),
-        Output("boot_stamp", 0, stamp.replace("=25500000", "="), "", 0.0),
-        Output("boot_stamp", 0, stamp.replace("=25500000", "=0"), "", 0.0),
-        Output("boot_stamp", 0, stamp.replace("2023", "99999"), "", 0.0),
-        Output("boot_stamp", 0, stamp.replace("=25500000", f"={'9' * 400}"), "", 0.0),
-    ):
-        assert identity_of(stat, known, boot_stamp=broken).clock_step is None
 
 
 def test_no_ticks_in_a_second_tell_no_time() -> None:

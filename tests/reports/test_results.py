@@ -1,17 +1,18 @@
 """results.json: what is written is documented, and what it says of itself is true."""
 
 import json
+import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from hale.audit import boots, recorder, results_file
 from hale.audit import cases as audit_cases
-from hale.audit import recorder, results_file
 from hale.audit.results_file import Reading, RowFields, SavedResults, StatedRequirement
 from hale.inventory import ini
 from hale.model import results
@@ -219,7 +220,7 @@ def test_every_row_is_there_before_the_first_test(tmp_path: Path, recorded: Resu
     # A row that was judged replaces the one that stood for it; the rest stay unknown.
     one = msgspec.structs.replace(found.results[3], verdict=Verdict.PASS, actual="fine")
     kept.record(one)
-    kept.end(2, ["9 cases selected but not judged"], {})
+    kept.end(2, ["9 cases selected but not judged"])
     found = results_file.load_results(path)
     assert [r.verdict for r in found.results].count(Verdict.PASS) == 1
     assert found.results[3].actual == "fine"
@@ -248,45 +249,71 @@ def test_only_a_run_that_judged_all_is_finished(
     kept.begin([case], [case], [])
     if judged:
         kept.record(results.unjudged(case, Verdict.PASS, "fine"))
-    kept.end(status, [], {})
+    kept.end(status, [])
     assert results_file.load_results(tmp_path / "results.json").run.state == state
 
 
 # --- what a reboot has proven ---
 
+HOST = "k8s-master-01"
+LINES = [("/etc/x", 1, "x = 1", True, 50.0)]
 
-def proof(**changes: Any) -> bool:
-    """Whether the persisted row counts as proven by a reboot at time 100."""
-    given: dict[str, Any] = {
-        "runtime": Verdict.PASS,
-        "persisted": Verdict.PASS,
-        "aspect": "persisted",
-        "changed": [50.0],
-        "wins": True,
-        "booted": {"h": 100.0},
-    } | changes
-    lines = [ConfigLineRecord("/etc/x", 1, "x", given["wins"], c) for c in given["changed"]]
+
+def row(aspect: str, verdict: Verdict = Verdict.PASS, lines: Sequence[Any] = ()) -> Result:
     common: dict[str, Any] = {
         "host": "h", "requirement": "R-1", "chapter": 1, "title": "", "subject": "",
-        "severity": "", "profile": "", "expected": "", "actual": "", "test": "",
+        "severity": "", "profile": "", "expected": "", "actual": "", "test": aspect,
     }  # fmt: skip
-    now = Result(aspect="runtime", verdict=given["runtime"], **common)
-    then = Result(aspect=given["aspect"], verdict=given["persisted"], settings=lines, **common)
-    run = msgspec.convert(
-        {f.name: "" for f in msgspec.structs.fields(Run) if f.required}
-        | {"packages": {}, "command_line": []},
-        Run,
-    )
-    found = Results(results.SCHEMA, run, [], [now, then], [])
-    booted: Mapping[str, float] = given["booted"]
-    results.mark_reboot_proven(found, booted)
+    settings = [ConfigLineRecord(*line) for line in lines]
+    return Result(aspect=aspect, verdict=verdict, settings=settings, **common)
+
+
+def reading(boot: str, read_at: str, rows: list[Result], **changes: Any) -> Results:
+    """The results of an audit of host h. changes: of its run and of its host."""
+    given: dict[str, Any] = {f.name: "" for f in msgspec.structs.fields(Run) if f.required}
+    given |= {"packages": {}, "command_line": [], "kind": "audit", "state": "finished"}
+    run = msgspec.convert({n: changes.get(n, v) for n, v in given.items()}, Run)
+    run.evidence_from = changes.get("evidence_from", "")
+    machine = changes.get("machine_id", "m")
+    host = HostRecord("h", machine_id=machine, boot_id=boot, read_at=read_at)
+    return Results(results.SCHEMA, run, [host], rows, [])
+
+
+def proof(folder: Path, **changes: Any) -> tuple[bool, str]:
+    """Whether the persisted row counts as proven by a reboot, and why not.
+
+    Without changes: an audit of the boot before has read the same line.
+    """
+    given: dict[str, Any] = {
+        "runtime": Verdict.PASS, "persisted": Verdict.PASS, "aspect": "persisted",
+        "lines": LINES, "before": LINES, "boot": "b", "boot_before": "a",
+        "read_before": "2026-01-01T00:00:00.000Z", "place": "2026-01-01T000000Z-audit",
+        "damage": lambda raw: raw, "earlier": {},
+    } | changes  # fmt: skip
+    then = row(given["aspect"], given["persisted"], given["lines"])
+    now = row("runtime", given["runtime"])
+    mine = reading(given["boot"], "2026-01-02T00:00:00.000Z", [now, then])
+    mine.hosts[0].machine_id = changes.get("machine_id", "m")
+    rows = [row("runtime"), row("persisted", lines=given["before"])]
+    before = reading(given["boot_before"], given["read_before"], rows, **given["earlier"])
+    path = folder / given["place"] / "results.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(given["damage"](results_file.encode_results(before)))
+    boots.mark_reboot_proven(mine, folder / "2026-01-02T000000Z-audit")
     assert not now.reboot_proven
-    return then.reboot_proven
+    return then.reboot_proven, mine.hosts[0].boot_unclear
 
 
-def test_proven_by_a_reboot() -> None:
-    assert proof()
-    assert proof(changed=[50.0, 60.0])
+@pytest.mark.parametrize("place", ["2026-fix/after", "2026-fix/before", "2027-audit", "2025-audit"])
+def test_an_audit_of_an_earlier_boot_proves_what_has_not_changed_since(
+    tmp_path: Path, place: str
+) -> None:
+    two = [*LINES, ("/etc/y", 2, "y", True, 60.0)]
+    loser = ("/etc/z", 3, "z", False, 70.0)
+    assert proof(tmp_path / "same", place=place) == (True, "")
+    assert proof(tmp_path / "two", place=place, lines=two, before=two) == (True, "")
+    assert proof(tmp_path / "less", place=place, before=two) == (True, "")
+    assert proof(tmp_path / "loser", place=place, lines=[*LINES, loser]) == (True, "")
 
 
 @pytest.mark.parametrize(
@@ -296,57 +323,107 @@ def test_proven_by_a_reboot() -> None:
         {"runtime": Verdict.UNKNOWN},
         {"persisted": Verdict.FAIL},
         {"aspect": "inventory"},
-        {"changed": [150.0]},  # set after the boot
-        {"changed": [50.0, 150.0]},  # one of two winners
-        {"changed": [100.0]},  # at that very moment
-        {"changed": [98.5]},  # as near to it as the kernel may be wrong about it
-        {"changed": [0.0]},  # nobody knows when
-        {"changed": []},
-        {"wins": False},
-        {"booted": {}},
-        {"booted": {"h": 0.0}},
+        # Written again, by a clock that was stepped forward, or back to before the boot.
+        {"lines": [("/etc/x", 1, "x = 1", True, 51.0)]},
+        {"lines": [("/etc/x", 1, "x = 1", True, 49.0)]},
+        {"lines": [("/etc/x", 1, "x = 1", True, 49.9999)]},
+        {"lines": [("/etc/x", 1, "x  = 1", True, 50.0)]},
+        {"lines": [("/etc/y", 1, "x = 1", True, 50.0)]},
+        {"lines": [*LINES, ("/etc/y", 2, "y", True, 60.0)]},  # one of two
+        {"lines": []},
+        {"before": []},
+        {"before": [("/etc/x", 1, "x = 1", False, 50.0)]},  # it did not win then
+        # When the file changed is unknown.
+        {"lines": [("/etc/x", 1, "x", True, 0.0)], "before": [("/etc/x", 1, "x", True, 0.0)]},
     ],
     ids=str,
 )
-def test_not_proven_by_a_reboot(changes: dict[str, Any]) -> None:
-    assert not proof(**changes)
+def test_not_proven_by_a_reboot(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert proof(tmp_path, **changes) == (False, "")
+
+
+NO_AUDIT = "no audit of an earlier boot was found"
 
 
 @pytest.mark.parametrize(
-    ("host", "step", "stamp", "doubt"),
+    ("changes", "doubt"),
     [
-        ("k8s-master-01", 7200, True, "the clock was stepped by +7200 s since the boot"),
-        ("k8s-master-01", 10, True, "the clock was stepped by +10 s since the boot"),
-        ("k8s-master-01", -7200, True, "the clock was stepped by -7200 s since the boot"),
-        ("k8s-master-01", 1, True, ""),  # the kernel states btime in full seconds
-        ("k8s-master-01", 0, False, "systemd's time of the boot could not be read"),
+        ({"boot_before": "b"}, NO_AUDIT),  # this boot
+        ({"boot_before": ""}, NO_AUDIT),
+        ({"boot": ""}, "its boot id or machine-id could not be read"),
+        ({"machine_id": ""}, "its boot id or machine-id could not be read"),
+        ({"earlier": {"machine_id": "another"}}, NO_AUDIT),
+        ({"earlier": {"machine_id": ""}}, NO_AUDIT),
+        ({"read_before": "2026-01-03T00:00:00.000Z"}, NO_AUDIT),  # of a later boot
+        ({"read_before": ""}, NO_AUDIT),
+        ({"earlier": {"evidence_from": "evidence.json"}}, NO_AUDIT),
+        ({"earlier": {"state": "interrupted"}}, NO_AUDIT),
+        ({"earlier": {"kind": "drill"}}, NO_AUDIT),
+        ({"place": "2026-01-02T000000Z-audit"}, NO_AUDIT),  # the run itself
+        ({"damage": lambda raw: raw[:300]}, NO_AUDIT),
+        ({"damage": lambda raw: b"[" * 100_000}, NO_AUDIT),
+        ({"damage": lambda raw: raw.replace(b"hale.results/2", b"hale.results/9")}, NO_AUDIT),
+        ({"damage": lambda raw: b""}, NO_AUDIT),
     ],
+    ids=str,
 )
-def test_a_stepped_clock_proves_nothing(
-    tmp_path: Path, host: str, step: int, stamp: bool, doubt: str
-) -> None:
-    """btime follows every step of the clock, and a file's time does not.
+def test_no_audit_of_an_earlier_boot(tmp_path: Path, changes: dict[str, Any], doubt: str) -> None:
+    assert proof(tmp_path, **changes) == (False, doubt)
 
-    The lines were changed a minute before or after the boot: after a step of two hours forward all
-    of them are older than it is.
+
+def test_an_earlier_audit_of_other_rows_leaves_the_word_to_the_one_before(tmp_path: Path) -> None:
+    others = reading("a2", "2026-01-01T12:00:00.000Z", [row("runtime")])
+    path = tmp_path / "2026-01-01T120000Z-audit" / "results.json"
+    path.parent.mkdir()
+    path.write_bytes(results_file.encode_results(others))
+    assert proof(tmp_path) == (True, "")
+
+
+def test_earlier_audits_that_are_no_files_are_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "2026-01-01T120000Z-audit").mkdir()
+    os.mkfifo(tmp_path / "2026-01-01T120000Z-audit" / "results.json")
+    (tmp_path / "2026-01-01T130000Z-audit").mkdir()
+    (tmp_path / "2026-01-01T130000Z-audit" / "results.json").symlink_to("/dev/zero")
+    assert proof(tmp_path) == (True, "")
+
+
+def test_a_run_after_a_reboot(tmp_path: Path, complete: factories.Audited) -> None:
+    """From the command line: the audit before was of another boot of one of the hosts.
+
+    One of its files was written again since, at a time before the boot, as by a stepped clock.
     """
-    evidence = json.loads((factories.DATA / "evidence.json").read_text())
-    outputs = evidence["hosts"][host]["outputs"]
-    btime = int(re.findall(r"btime (\d+)", outputs["identity.who"]["stdout"])[0])
-    outputs["identity.who"]["stdout"] = f"root\nbtime {btime + step}\n100\n"
-    if not stamp:
-        del outputs["identity.boot_stamp"]
-    changed = tmp_path / "evidence.json"
-    changed.write_text(json.dumps(evidence))
-    given = (f"--evidence={changed}", f"--inventory={factories.DATA / 'inventory.ini'}")
-    run = factories.audit(tmp_path, given=given)
-    found = run.results
-    proven = [r for r in found.results if r.host == host and r.reboot_proven]
-    assert bool(proven) == (not doubt)
-    assert [h.boot_unclear for h in found.hosts if h.name == host] == [doubt]
-    assert not doubt or f"({doubt.replace(chr(39), '&#39;')})" in run.text("report.html")
-    # The other hosts' clocks were not stepped.
-    assert [r for r in found.results if r.host == "k8s-master-02" and r.reboot_proven]
+    before = complete.results
+    before.run.evidence_from = ""
+    again = ""
+    for host in before.hosts:
+        host.read_at = host.read_at and "2020" + host.read_at[4:]
+        if host.name == HOST:
+            host.boot_id = "00000000-0000-0000-0000-000000000000"
+    for one in before.results:
+        if one.host == HOST and one.aspect == "persisted":
+            winners = [s for s in one.settings if s.wins]
+            again = again or (winners[0].path if winners and one.verdict is Verdict.PASS else "")
+            one.settings = [
+                msgspec.structs.replace(s, changed=s.changed - 0.001) if s.path == again else s
+                for s in one.settings
+            ]
+    assert again
+    (tmp_path / "2020-fix" / "after").mkdir(parents=True)
+    path = tmp_path / "2020-fix" / "after" / "results.json"
+    path.write_bytes(results_file.encode_results(before))
+    ran = factories.audit(tmp_path)
+    found = ran.results
+    proven = [r for r in found.results if r.reboot_proven]
+    assert {r.host for r in proven} == {HOST}
+    lines = [s for r in proven for s in r.settings if s.wins]
+    assert lines
+    assert again not in {s.path for s in lines}
+    doubts = {h.name: h.boot_unclear for h in found.hosts if not h.down}
+    assert doubts.pop(HOST) == ""
+    assert {*doubts.values()} == {NO_AUDIT}
+    page = ran.text("report.html")
+    assert f"({NO_AUDIT})" in page
+    assert 'PASS">✓<sup>↻</sup>' in page or "✓<sup>↻</sup></a>" in page
 
 
 # --- a run's own account ---
@@ -378,7 +455,6 @@ def test_which_machine_answered(complete: factories.Audited) -> None:
     host = hosts["k8s-master-01"]
     fields = msgspec.to_builtins(host)
     assert [name for name, value in fields.items() if not value] == [
-        "boot_unclear",
         "kubernetes",  # no kubelet runs on the recorded hosts
         "down",
     ]

@@ -25,7 +25,7 @@ def finished(recorded: Results, folder: Path, rows: list[Result], **run: object)
     recorder = Recorder(folder / "results.json", msgspec.structs.replace(recorded.run, **fields))
     for row in rows:
         recorder.record(row, save=False)
-    recorder.end(1, list(recorder.results.run.incomplete), {})
+    recorder.end(1, list(recorder.results.run.incomplete))
     return recorder.results
 
 
