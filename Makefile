@@ -27,7 +27,7 @@ check: lint ## lint, and run all tests that need no lab (two minutes)
 	@.venv/bin/pytest tests -n auto -m "not lab"
 
 test: .venv/.complete ## run all tests, those on the lab too
-	@.venv/bin/pytest tests $(LAB_TESTS)
+	@.venv/bin/pytest tests $(LAB_TESTS) --durations=60 --durations-min=5
 
 soak: .venv/.complete ## all crashes, round trips and cluster faults, an hour of mutations for the parsers (hours)
 	@HALE_SOAK=1 .venv/bin/pytest tests/hostile/test_fuzz.py tests/hostile/test_environment.py \

@@ -1,5 +1,5 @@
 """What all of the suite's own tests share: one lab a process, raised on first use; the marker
-`lab`; which tests on real hosts run side by side; their second try; the time of each group.
+`lab`; which tests on real hosts run side by side; their second try; what the run tells at its end.
 
 A failure is named when it happens, and a run that takes too long ends itself (HALE_TEST_MINUTES):
 one that CI cuts off names nothing.
@@ -19,6 +19,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from lab import machine
+from tests import times
 
 #: A test that uses one of these, even through other fixtures, gets the marker `lab`.
 LAB_FIXTURES = frozenset({"lab", "cluster", "stranger"})
@@ -181,7 +182,10 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
         item.session.shouldstop = f"HALE_TEST_MINUTES={minutes:g} are over"
         pytest.fail(item.session.shouldstop, pytrace=False)
     if item.get_closest_marker("lab") and hasattr(item.config, "workerinput"):
+        began = time.monotonic()
         _turn(item.config.rootpath).take(cluster=_folder(item.nodeid) in CLUSTER_FOLDERS)
+        others = [(name, value) for name, value in item.user_properties if name != times.WAITED]
+        item.user_properties[:] = [*others, (times.WAITED, round(time.monotonic() - began, 1))]
     with _final(item):
         yield
 
@@ -196,9 +200,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Before pytest's own summary: FLAKY tests, and the time of each group."""
+    """Before pytest's own summary: FLAKY tests, the time of each group and of each worker."""
     _tell_flaky(terminalreporter)
-    _tell_times(terminalreporter)
+    times.tell_times(terminalreporter)
 
 
 def _tell_flaky(terminal: pytest.TerminalReporter) -> None:
@@ -225,21 +229,3 @@ def _reason(report: pytest.TestReport) -> str:
     return (
         f"{os.path.relpath(crash.path)}:{crash.lineno}: {(crash.message.splitlines() or [''])[0]}"
     )
-
-
-def _tell_times(terminal: pytest.TerminalReporter) -> None:
-    """Seconds of each folder's tests with their fixtures, added up over all workers."""
-    seconds: dict[str, float] = {}
-    tests: dict[str, set[str]] = {}
-    for reports in terminal.stats.values():
-        for report in reports:
-            if isinstance(report, pytest.TestReport):
-                group = report.nodeid.partition("/")[0]
-                seconds[group] = seconds.get(group, 0.0) + report.duration
-                tests.setdefault(group, set()).add(report.nodeid)
-    if len(seconds) < 2:
-        return
-    terminal.section("time of each group")
-    for group in sorted(seconds, key=lambda name: -seconds[name]):
-        terminal.line(f"{seconds[group]:8.1f} s  {len(tests[group]):5} tests  {group}")
-    terminal.line(f"{sum(seconds.values()):8.1f} s  {sum(map(len, tests.values())):5} tests")

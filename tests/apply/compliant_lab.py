@@ -5,6 +5,7 @@ connections; only the audits in between are the faults' engine, which takes 0.4 
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hale.apply.runner import PlanRunner
 from hale.audit.audit import Audit
 from hale.model.results import RowKey
 from hale.plan import plan, planner
-from hale.plan.plan import FailedCase, Plan
+from hale.plan.plan import FailedCase, HostPlan, Plan
 from hale.ssh import SessionPool
 from lab.faults import baseline
 from lab.machine import Lab
@@ -58,18 +59,26 @@ class Ready:
         self.lab = lab
         self.folder = folder
         self.inventory = folder / "inventory.ini"
-        baseline.fresh(lab)
-        baseline.make(lab, self.inventory)
-        for host in lab.hosts:  # a CA's certificate says that the host has joined a cluster
-            host.run("rm -r /etc/kubernetes; systemctl --quiet disable --now stand-in || true")
+        self._make_hosts()
         self.engine = audit.Engine(self.inventory)
         self.sessions = SessionPool(self.engine.targets)
         self.before = self.rows()
         self._runs = 0
 
-    def rows(self, host: str = "all") -> audit.Rows:
-        """Every row's verdict, over new connections."""
-        return self.engine.rows(self._look(host))
+    def _make_hosts(self) -> None:
+        baseline.fresh(self.lab)
+        baseline.make(self.lab, self.inventory)
+        for host in self.lab.hosts:  # a CA's certificate says that the host has joined a cluster
+            host.run("rm -r /etc/kubernetes; systemctl --quiet disable --now stand-in || true")
+
+    def remake(self) -> None:
+        """Hosts that keep nothing of a test that failed half-way: the next one is not red by it."""
+        self.close()
+        self._make_hosts()
+
+    def rows(self, hosts: str = "all") -> audit.Rows:
+        """Every row's verdict, over new connections. hosts: as of `--hosts`."""
+        return self.engine.rows(self._look(hosts))
 
     def _look(self, hosts: str) -> Audit:
         """Over new connections. A busy machine's host may be late with an answer: what is unknown
@@ -95,15 +104,15 @@ class Ready:
         """As `invoke fix` makes it, for what is red now."""
         return self._plan(self._look(",".join(hosts)), hosts, only)
 
-    def rows_and_plan(self, host: str) -> tuple[audit.Rows, Plan]:
+    def rows_and_plan(self, hosts: Sequence[str]) -> tuple[audit.Rows, Plan]:
         """`rows` and `plan` by the same answers."""
-        found = self._look(host)
-        return self.engine.rows(found), self._plan(found, [host])
+        found = self._look(",".join(hosts))
+        return self.engine.rows(found), self._plan(found, hosts)
 
     def _plan(self, found: Audit, hosts: Sequence[str], only: Sequence[str] = ()) -> Plan:
         self.sessions.close()  # of before a power cut, if there was one
-        made = []
-        for name in hosts:
+
+        def of_host(name: str) -> HostPlan:
             red = []
             for case in found.cases:
                 if case.host_name != name or case.requirement.id in NO_CLUSTER:
@@ -114,7 +123,10 @@ class Ready:
                 if judged_row.verdict == "FAIL":
                     red.append(FailedCase(case, found.judge(case).fact))
             reader = planner.file_reader(self.sessions, name)
-            made.append(plan.build_host_plan(name, "", red, (), reader))
+            return plan.build_host_plan(name, "", red, (), reader)
+
+        with ThreadPoolExecutor(len(hosts)) as side_by_side:
+            made = tuple(side_by_side.map(of_host, hosts))
         return plan.with_checksum(
             Plan(
                 schema=plan.SCHEMA,
@@ -124,7 +136,7 @@ class Ready:
                 inventory_sha256="",
                 standard_sha256="",
                 profile=audit.PROFILE,
-                hosts=tuple(made),
+                hosts=made,
             )
         )
 
@@ -148,10 +160,11 @@ class Ready:
         made = undo.build_undo_plan(story, hosts, audit.PROFILE, {})
         return undo.with_diffs(made, story, self.sessions, force=force)
 
-    def power_cycle(self, host: str) -> None:
-        """Cut the host's power; connections to it are gone."""
+    def power_cycle(self, hosts: Sequence[str]) -> None:
+        """Cut the hosts' power; connections to them are gone."""
         self.sessions.close()
-        self.lab[host].power_cycle()
+        with ThreadPoolExecutor(len(hosts)) as side_by_side:
+            list(side_by_side.map(lambda name: self.lab[name].power_cycle(), hosts))
 
     def listing(self, host: str) -> list[str]:
         """Bytes, modes, owners, times, links and ACLs of what a remedy could change."""

@@ -281,6 +281,17 @@ def test_no_lab_stands_beside_the_cluster(suite: Suite) -> None:
     assert cluster[1] <= faults[0]
     assert apply[0] < faults[1], "two labs side by side"
     assert faults[0] < apply[1]
+    stretches = output.partition("time of each worker")[2].partition("\n=")[0].splitlines()[1:]
+    assert [line.split()[0] for line in stretches] == sorted(line.split()[0] for line in stretches)
+    assert {line.split()[5].rstrip(",") for line in stretches} == set(BESIDE)
+
+
+def test_a_test_on_the_lab_keeps_how_long_it_waited(suite: Suite) -> None:
+    test = """
+def test_it(host, request):
+    assert dict(request.node.user_properties)["waited"] >= 0
+"""
+    assert suite.run(test, *SIDE_BY_SIDE)[0] == 0
 
 
 def test_what_one_worker_takes_as_a_whole_comes_before_other_tests_on_the_lab(suite: Suite) -> None:
