@@ -93,6 +93,7 @@ for file in $(executables /etc/rc.local /etc/rc.d/rc.local /var/lib/cloud/script
   /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* \
   $(legacy_scripts) /etc/systemd/system-generators/* \
   /usr/local/lib/systemd/system-generators/*); do
+  plain "$file" || continue
   unseen "$file"
   [ ! -r "$file" ] || scripts="$scripts $file"
 done
