@@ -102,6 +102,11 @@ def restore_kube_proxy(lab: Lab) -> None:
     lab.hosts[0].run(load_script(_HERE / "kube_proxy_back.sh"), timeout=600)
 
 
+def mount_volumes(host: LabHost) -> None:
+    """Mount and fill what stands for persistent volumes: no boot does that."""
+    host.run(load_script(_HERE / "surroundings.sh"), timeout=60)
+
+
 def settle(lab: Lab) -> None:
     """Wait until all nodes are Ready, and everything runs. Raises LabError."""
     lab.hosts[0].run(load_script(_HERE / "settle.sh"), timeout=1200)

@@ -15,6 +15,12 @@ TENANT = (
 PODS = "cluster: Pod "  # a lost apiserver's leaders follow each other, evicted pods are made again
 # The drill of the apiserver moves it aside and back, so that its inode changes, and nothing in it.
 MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+# What the network's plugin makes on a node with its first pod, and keeps after its last one; and
+# the kubelet's own lists of its pods.
+BY_PODS = (
+    *("interface cni0", "address cni0 ", "route 10.244."),
+    *(f"file /var/lib/kubelet/{list_}_pods_state" for list_ in ("actuated", "allocated")),
+)
 
 
 def _masters(stranger: Stranger, what: str) -> tuple[str, ...]:
@@ -71,3 +77,34 @@ def test_the_drill_of_the_vip_takes_haproxy_alone(stranger: Stranger) -> None:
     )
     with stranger.unchanged(but=moving, moves=True):
         _drill(stranger, "vip")
+
+
+@pytest.mark.soak("three minutes each")
+@pytest.mark.parametrize("kind", ["worker", "master"])
+def test_a_drill_of_power_leaves_what_is_the_sites(stranger: Stranger, kind: str) -> None:
+    """The host boots; its files, and everything on the other hosts, stay as they are."""
+    host = built.ROOT_ONLY_HOST if kind == "worker" else "k8s-master-03"
+    booted = tuple(
+        f"{host}: {what}"
+        for what in (
+            "unit ", "process ", "mount ", "interface ", "address ", "route ", "table ", "rules ",
+            "sysctl ", "file /srv/share", "file /var/lib/kubelet/",
+            # What a boot's timers catch up with.
+            "file /var/lib/apt/", "file /var/lib/logrotate/", "file /var/backups",
+        )
+    )  # fmt: skip
+    # What the site mounts by hand is mounted again below, so that no volume lacks a file.
+    moving = (
+        *booted,
+        *(f"{h.name}: {what}" for h in stranger.lab.hosts for what in BY_PODS),
+        *_masters(stranger, "process kube-"),
+        *_vips(stranger),
+        PODS,
+        f"cluster: Node /{host}",
+    )
+    with stranger.unchanged(but=moving, moves=True):
+        stranger.spoiled = True
+        _drill(stranger, kind, host)
+        built.mount_volumes(stranger.lab[host])
+    stranger.spoiled = False
+    assert "hale-drill" not in stranger.kubectl("get namespaces -o name")
