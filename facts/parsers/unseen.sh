@@ -36,6 +36,6 @@ end_unseen() {
   set -- $denied
   more=
   [ $# -eq 1 ] || more=" (nor are $(($# - 1)) more)"
-  echo "$1 is not readable by this user$more" >&2
+  echo "$1 is not readable by this user$more: audit as root (ansible_become=true)" >&2
   exit 3
 }

@@ -32,6 +32,7 @@ WRITERS, COMMANDS = (
     ).commands
 )
 USER = 65534
+REFUSED = "is not readable by this user: audit as root (ansible_become=true)\n"
 
 
 class Root:
@@ -389,7 +390,7 @@ def test_a_file_that_a_user_cannot_read(
     users_root.write("/etc/systemd/system/a.service", "[Service]\nExecStart=/bin/sh @/opt/one\n")
     users_root.enable("a.service")
     users_root.write(path, f"[Service]\n{OFF}\n", mode)
-    assert users_root.refused(script) == f"{path} is not readable by this user\n"
+    assert users_root.refused(script) == f"{path} {REFUSED}"
     assert users_root.ran(script).returncode == 0
 
 
@@ -426,7 +427,7 @@ def test_a_unit_behind_a_folder_that_a_user_cannot_search(users_root: Root, scri
     link.symlink_to(users_root.folder / "opt/site/a.service")
     users_root.enable("a.service")
     (users_root.folder / "opt/site").chmod(0o700)
-    assert users_root.refused(script) == "/opt/site is not readable by this user\n"
+    assert users_root.refused(script) == f"/opt/site {REFUSED}"
 
 
 def test_a_folder_of_the_systems_units_that_a_user_cannot_search(users_root: Root) -> None:
@@ -436,7 +437,7 @@ def test_a_folder_of_the_systems_units_that_a_user_cannot_search(users_root: Roo
     folder.chmod(0o711)
     assert users_root.found(COMMANDS, USER) == ["/lib/systemd/system/a.service:2"]
     folder.chmod(0o700)
-    assert users_root.refused(COMMANDS) == "/lib/systemd/system is not readable by this user\n"
+    assert users_root.refused(COMMANDS) == f"/lib/systemd/system {REFUSED}"
 
 
 @BOTH
@@ -461,4 +462,4 @@ def test_a_managers_file_that_a_user_cannot_read(users_root: Root, unit: str, fi
     users_root.write(file, f"{OFF}\n", 0o600)
     assert users_root.refused(WRITERS) == ""
     users_root.enable(unit)
-    assert users_root.refused(WRITERS) == f"{file} is not readable by this user\n"
+    assert users_root.refused(WRITERS) == f"{file} {REFUSED}"

@@ -26,8 +26,9 @@ from the tables of faults. `tests/faults` proves them: it injects each fault on 
 hosts, beside others on hosts of their own where they concern no other host, audits all of them, and
 fails unless exactly the results listed for that fault change, for the reason listed;
 `tests/cluster` does the same, one by one, with a cluster that `invoke install` has built ("real
-cluster"). A requirement without a fault on a real host is not proven yet; recorded evidence
-alone is accepted only for what the lab cannot show, because its hosts share one kernel.
+cluster"): CI draws some of them for each run, and `make soak` proves all, those "in a soak" among
+them, which CI never draws. A requirement without a fault on a real host is not proven yet; recorded
+evidence alone is accepted only for what the lab cannot show, because its hosts share one kernel.
 
 """
 

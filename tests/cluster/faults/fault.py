@@ -62,7 +62,7 @@ class ClusterFault:
     @property
     def how(self) -> str:
         """What the fault was shown on."""
-        return "real cluster"
+        return "real cluster, in a soak" if self.soak else "real cluster"
 
     @property
     def rows(self) -> dict[RowKey, ExpectedResult]:
