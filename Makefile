@@ -32,7 +32,7 @@ test: .venv/.complete ## run all tests, those on the lab too
 soak: .venv/.complete ## all crashes, round trips and cluster faults, an hour of mutations for the parsers (hours)
 	@HALE_SOAK=1 .venv/bin/pytest tests/hostile/test_fuzz.py tests/hostile/test_environment.py \
 	  tests/hostile/test_two_operators.py
-	@HALE_SOAK=1 .venv/bin/pytest tests/federation tests/gateway tests/lab/test_second.py
+	@HALE_SOAK=1 .venv/bin/pytest tests/federation tests/gateway tests/dashboard tests/lab/test_second.py
 	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/apply/test_round_trip.py \
 	  tests/apply/test_two_at_once.py tests/apply/test_full_reports.py \
 	  tests/cluster tests/stranger $(LAB_TESTS)

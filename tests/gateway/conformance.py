@@ -18,12 +18,9 @@ from tempfile import TemporaryDirectory
 from hale.shell import arguments, load_script
 from lab.build import cache_root, open_cache
 from lab.mirror import binaries, golang, traefik
-from tests.federation.pki import Authority
-from tests.federation.processes import YAML, Api, Processes, until
+from tests.federation.apiserver import ADDRESS, PORT, LoneApiserver
+from tests.federation.processes import YAML, until
 
-# RFC 2544: addresses for tests of devices.
-ADDRESS = "198.18.0.50"
-PORT = 6443
 CLASS = "traefik"
 TOKEN = "token-of-traefik"  # of an apiserver that ends with the test
 PROFILE = "GATEWAY-HTTP"
@@ -47,48 +44,18 @@ class Conformance:
 
     def __init__(self, folder: Path, programs: dict[str, Path], kinds: list[Path]) -> None:
         self.folder = folder
-        self.processes = Processes(folder)
         self._programs = programs
         self._kinds = kinds
-        authority = Authority(folder / "pki")
-        self._ca = authority.folder / "ca.crt"
-        self._server = authority.issue("server", addresses=("127.0.0.1", ADDRESS))
-        self._admin = authority.issue("admin", "system:masters")
-        self._api = Api("127.0.0.1", PORT, self._ca, self._admin)
+        self._server = LoneApiserver(folder, programs, f"{TOKEN},{CLASS},{CLASS},system:masters\n")
+        self.processes = self._server.processes
+        self._api = self._server.api
 
     def start_cluster(self) -> None:
-        """The network, etcd, the apiserver and the API's definitions."""
-        for argv in (
-            ["link", "set", "lo", "up"],
-            ["address", "add", f"{ADDRESS}/32", "dev", "lo"],
-        ):
-            subprocess.run(["ip", *argv], check=True)
-        etcd = [self._programs["etcd"], f"--data-dir={self.folder}/etcd", "--unsafe-no-fsync"]
-        self.processes.start("etcd", etcd, {})
-        certificate, key = self._server
-        (self.folder / "tokens.csv").write_text(f"{TOKEN},{CLASS},{CLASS},system:masters\n")
-        argv = [
-            self._programs["kube-apiserver"],
-            "--etcd-servers=http://127.0.0.1:2379",
-            f"--secure-port={PORT}",
-            f"--advertise-address={ADDRESS}",
-            "--endpoint-reconciler-type=none",
-            f"--tls-cert-file={certificate}",
-            f"--tls-private-key-file={key}",
-            f"--client-ca-file={self._ca}",
-            f"--token-auth-file={self.folder}/tokens.csv",
-            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-            f"--service-account-key-file={certificate}",
-            f"--service-account-signing-key-file={key}",
-            "--service-cluster-ip-range=198.19.0.0/24",
-            "--authorization-mode=RBAC",
-            "--disable-admission-plugins=ServiceAccount",
-        ]
-        self.processes.start("apiserver", argv, {})
-        until("the apiserver is ready", self._api.answers)
-        argv = [
+        """The controller of EndpointSlices, and the API's definitions."""
+        self._server.until_ready()
+        argv: list[str | Path] = [
             self._programs["kube-controller-manager"],
-            f"--kubeconfig={self._kubeconfig()}",
+            f"--kubeconfig={self._server.kubeconfig}",
             "--controllers=endpointslice-controller",
             "--leader-elect=false",
         ]
@@ -112,7 +79,7 @@ class Conformance:
         """In a network namespace of its own, as a kubelet would; and its Pod, which is ready."""
         address = f"198.18.2.{number}"
         name = f"{namespace}-{pod}"
-        argv = ["unshare", "--net", self._programs["echo-basic"]]
+        argv: list[str | Path] = ["unshare", "--net", self._programs["echo-basic"]]
         self.processes.start(name, argv, {"POD_NAME": pod, "NAMESPACE": namespace})
         process = self.processes.number(name)
         own = Path("/proc/self/ns/net").readlink()
@@ -147,7 +114,7 @@ class Conformance:
                 "spec": {"controllerName": "traefik.io/gateway-controller"},
             },
         )
-        argv = [
+        argv: list[str | Path] = [
             self._programs["traefik"],
             "--global.checknewversion=false",
             "--global.sendanonymoususage=false",
@@ -159,7 +126,7 @@ class Conformance:
             "--providers.kubernetesgateway=true",
             f"--providers.kubernetesgateway.endpoint=https://127.0.0.1:{PORT}",
             f"--providers.kubernetesgateway.token={TOKEN}",
-            f"--providers.kubernetesgateway.certauthfilepath={self._ca}",
+            f"--providers.kubernetesgateway.certauthfilepath={self._server.ca}",
             f"--providers.kubernetesgateway.statusaddress.ip={ADDRESS}",
         ]
         self.processes.start("traefik", argv, {})
@@ -200,30 +167,10 @@ class Conformance:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={"KUBECONFIG": str(self._kubeconfig()), "HOME": str(self.folder)},
+                env={"KUBECONFIG": str(self._server.kubeconfig), "HOME": str(self.folder)},
                 check=False,
                 timeout=2700,
             )
-
-    def _kubeconfig(self) -> Path:
-        path = self.folder / "kubeconfig"
-        certificate, key = self._admin
-        path.write_text(
-            _KUBECONFIG.format(ca=self._ca, certificate=certificate, key=key, port=PORT)
-        )
-        return path
-
-
-_KUBECONFIG = """apiVersion: v1
-kind: Config
-clusters:
-- {{name: it, cluster: {{server: "https://127.0.0.1:{port}", certificate-authority: "{ca}"}}}}
-users:
-- {{name: it, user: {{client-certificate: "{certificate}", client-key: "{key}"}}}}
-contexts:
-- {{name: it, context: {{cluster: it, user: it}}}}
-current-context: it
-"""
 
 
 def build() -> tuple[dict[str, Path], list[Path]]:
