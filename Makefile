@@ -9,7 +9,7 @@ LAB_TESTS := -n 2 --dist loadgroup --no-loadscope-reorder
 # The tests start hundreds of Pythons, and what is compiled once halves their start.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help setup demo cluster check test soak lint docs new-requirement proofs golden screenshots karmada format lock bench clean
+.PHONY: help setup demo cluster check test soak lint docs new-requirement proofs golden screenshots karmada gateway format lock bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -32,7 +32,7 @@ test: .venv/.complete ## run all tests, those on the lab too
 soak: .venv/.complete ## all crashes, round trips and cluster faults, an hour of mutations for the parsers (hours)
 	@HALE_SOAK=1 .venv/bin/pytest tests/hostile/test_fuzz.py tests/hostile/test_environment.py \
 	  tests/hostile/test_two_operators.py
-	@HALE_SOAK=1 .venv/bin/pytest tests/federation tests/lab/test_second.py
+	@HALE_SOAK=1 .venv/bin/pytest tests/federation tests/gateway tests/dashboard tests/lab/test_second.py
 	@HALE_SOAK=1 .venv/bin/pytest tests/apply/test_crash.py tests/apply/test_round_trip.py \
 	  tests/apply/test_two_at_once.py tests/apply/test_full_reports.py \
 	  tests/cluster tests/stranger $(LAB_TESTS)
@@ -63,6 +63,9 @@ golden: .venv/.complete ## write tests/golden, tests/install/golden and docs/res
 
 karmada: .venv/.complete ## write tests/facts/federation from Karmada itself (root, Go; ten minutes, and a build of eight)
 	.venv/bin/python -m tests.federation.record
+
+gateway: .venv/.complete ## write docs/gateway-conformance.yaml: Traefik in the Gateway API's conformance tests (root, Go; three minutes, and a build of three)
+	.venv/bin/python -m tests.gateway.conformance
 
 screenshots: .venv/.complete ## write the pictures of README.md, docs/*.png (needs chromium)
 	.venv/bin/python -m tests.reports.screenshots

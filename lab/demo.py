@@ -48,3 +48,4 @@ def demo(context: Context) -> None:
     print("\nAudit complete. Failures describe the hosts, not a problem with the audit.")
     if not reason:
         print("The lab is still up: `.venv/bin/invoke lab.status`, `.venv/bin/invoke lab.down`.")
+        print("A cluster on it is `make cluster`; docs/lab.md has its dashboard in the browser.")

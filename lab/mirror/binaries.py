@@ -82,4 +82,13 @@ KARMADA = Module(
     {"github.com/karmada-io/karmada/pkg/version.gitVersion": f"v{KARMADA_VERSION}"},
 )
 
+#: The conformance tests of the Gateway API and their backend, which only tests use.
+GATEWAY = Module(
+    "gateway",
+    {
+        "./conformance": "conformance",
+        "sigs.k8s.io/gateway-api/conformance/echo-basic": "echo-basic",
+    },
+)
+
 TOOLS = Module("tools", {f"./{name}": name for name in ("pause", "echo", "headlamp")})

@@ -55,7 +55,9 @@ class Module:
 
     def inputs(self) -> dict[str, object]:
         """All that the programs are made of."""
-        sources = sorted(p for p in self.folder.rglob("*") if p.suffix in (".mod", ".sum", ".go"))
+        sources = sorted(
+            p for p in self.folder.rglob("*") if p.suffix in (".mod", ".sum", ".go", ".html")
+        )
         return {
             "packages": dict(self.packages),
             "variables": dict(self.variables),

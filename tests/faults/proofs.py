@@ -3,6 +3,7 @@ tables of faults; tests/faults and tests/cluster prove each fault of these table
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from hale.model.requirement import Requirement
@@ -15,6 +16,7 @@ from tests.cluster.faults.headlamp import FAULTS as HEADLAMP
 from tests.cluster.faults.table import FAULTS as CLUSTERS
 from tests.cluster.faults.traefik import FAULTS as TRAEFIK
 from tests.faults.table import EVERY
+from tests.federation.states import STATES, State
 
 PAGE = ROOT / "docs" / "proofs.md"
 
@@ -29,6 +31,8 @@ fails unless exactly the results listed for that fault change, for the reason li
 cluster"): CI draws some of them for each run, and `make soak` proves all, those "in a soak" among
 them, which CI never draws. A requirement without a fault on a real host is not proven yet; recorded
 evidence alone is accepted only for what the lab cannot show, because its hosts share one kernel.
+`tests/federation` breaks Karmada's own programs, which run beside real apiservers of one network
+namespace ("Karmada itself"); CI judges what the probe printed there.
 
 """
 
@@ -49,11 +53,30 @@ class Proof(Protocol):
         """What it turns."""
 
 
+@dataclass(frozen=True)
+class FederationProof:
+    """A state of a federation (tests/federation/states.py)."""
+
+    state: State
+    how: str = "Karmada itself"
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.state.name.replace("-", " ")
+
+    @property
+    def rows(self) -> dict[RowKey, ExpectedResult]:
+        """What it turns."""
+        row = RowKey("cluster", "CMP-FEDERATION", "runtime")
+        return {row: ExpectedResult(self.state.verdict, self.state.actual)}
+
+
 def current() -> str:
     """The page of the tables as they are now."""
     return page(
         loader.load_standard(ROOT / "standard").requirements,
-        (*EVERY, *CLUSTERS, *TRAEFIK, *HEADLAMP),
+        (*EVERY, *CLUSTERS, *TRAEFIK, *HEADLAMP, *map(FederationProof, STATES)),
     )
 
 
@@ -102,7 +125,16 @@ NOTES: Mapping[str, str] = {
     ),
     "CMP-INGRESS": (
         "Faults that name Traefik are those of Traefik itself, as `invoke install` adds it. The "
-        "others have a server of the lab under Traefik's label, which answers every host and path."
+        "others have a server of the lab under Traefik's label, which answers every host and path. "
+        "HTTPRoutes are judged by recorded evidence of Traefik alone (tests/facts/ingress); what "
+        "Traefik makes of them is in [gateway-conformance.yaml](gateway-conformance.yaml)."
+    ),
+    "CMP-FEDERATION": (
+        "On two clusters of the lab (a soak, tests/federation/test_two_clusters.py) it fails "
+        "before a cluster has joined, passes afterwards, fails while `invoke drill member` "
+        "disconnects the member, and passes again. A workload for the member runs there alone, and "
+        "a Pod of the first cluster calls a Service of the second. The faults below are of a "
+        "federation without kubelets."
     ),
     "HA-APISERVER-VIP": (
         "Passes before the fault because of a stand-in: a TLS server on the VIP with a certificate "
@@ -125,8 +157,8 @@ NOTES: Mapping[str, str] = {
 # What turns by recorded evidence alone, and why the lab's hosts cannot have the fault.
 ONLY_RECORDED: Mapping[tuple[str, str], str] = {
     ("CMP-FEDERATION", "runtime"): (
-        "the lab's cluster has no Karmada; tests/federation makes its faults with Karmada's "
-        "own programs and real apiservers, and are recorded in tests/facts/federation"
+        "the lab's one cluster has no Karmada; tests/federation makes its faults with Karmada's "
+        "own programs and real apiservers, and records them in tests/facts/federation"
     ),
     ("SWAP-OFF", "runtime"): "swap is the kernel's, and the lab's hosts share the machine's",
     ("MOD-BR-NETFILTER", "runtime"): "modules are the kernel's",

@@ -43,6 +43,10 @@ class Processes:
                 env={**os.environ, **env},
             )
 
+    def number(self, name: str) -> int:
+        """The number of its process."""
+        return self._running[name].pid
+
     def signal(self, name: str, number: signal.Signals) -> None:
         """SIGSTOP stops its clock, SIGCONT lets it go on."""
         self._running[name].send_signal(number)

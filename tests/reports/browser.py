@@ -83,9 +83,13 @@ class Browser:
         raise AssertionError("unreachable")
 
     def open(self, path: Path, fragment: str = "") -> None:
+        """Go to a file's page, and wait until it is loaded."""
+        self.go(path.as_uri() + fragment)
+
+    def go(self, url: str) -> None:
         """Go to a page, and wait until it is loaded."""
         self.call("Page.navigate", url="about:blank")
-        self.call("Page.navigate", url=path.as_uri() + fragment)
+        self.call("Page.navigate", url=url)
         self.evaluate(
             "new Promise(done => document.readyState === 'complete' ? done()"
             " : addEventListener('load', done))"

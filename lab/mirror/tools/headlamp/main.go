@@ -1,12 +1,12 @@
-// Headlamp is a stand-in for Headlamp's server, which the lab cannot get: at :4466 a page, and below
-// /clusters/main/ the apiserver, to which it passes a user's own token and never the Pod's.
+// Headlamp is a stand-in for Headlamp's server, which the lab cannot get: at :4466 a page with a login,
+// and below /clusters/main/ the apiserver, to which it passes a user's own token and never the Pod's.
 package main
 
 import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
+	_ "embed"
 	"log"
 	"net"
 	"net/http"
@@ -20,12 +20,12 @@ import (
 )
 
 const (
-	ca   = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
-	api  = "/clusters/main"
-	page = "<!doctype html><html lang=en><title>Headlamp: the lab's stand-in</title>" +
-		"<h1>The lab's stand-in for Headlamp</h1><p>It shows nothing but this page. " +
-		"<code>" + api + "/</code> is the apiserver, with the token of the request.</html>\n"
+	ca  = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+	api = "/clusters/main"
 )
+
+//go:embed page.html
+var page []byte
 
 func main() {
 	pem, err := os.ReadFile(ca)
@@ -50,7 +50,7 @@ func main() {
 	mux.Handle(api+"/", proxy)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprint(w, page)
+		_, _ = w.Write(page)
 	})
 	server := &http.Server{Addr: ":4466", Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	ended, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
