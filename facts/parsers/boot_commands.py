@@ -146,10 +146,11 @@ def _read(output: str) -> tuple[tuple[str, int, str, str, bool], ...]:
             raise Unreadable(f"{NAME}: {line!r} is not a line of a file")
         read.append((found[1], int(found[2]), found[3]))
     every = []
+    allowed = script_paths.allowance()
     for path, of_file in groupby(read, key=lambda line: line[0]):
         own = list(of_file)
         unit = path.endswith(_UNITS) or "/systemd/generator" in path
-        texts = script_paths.absolute(text for _, _, text in own)
+        texts = script_paths.absolute((text for _, _, text in own), allowed)
         for (_, number, text), named in zip(own, texts, strict=True):
             every.append((path, number, text, _command(path, named, unit), unit))
     return tuple(every)
@@ -176,6 +177,7 @@ def _command(path: str, text: str, unit: bool) -> str:
 
 def _bootcmd(readings: HostView, pattern: str) -> Iterator[BootCommand]:
     every = list(cloud_init.boot_commands(readings))
-    for (source, _), command in zip(every, script_paths.absolute(c for _, c in every), strict=True):
+    texts = script_paths.absolute((c for _, c in every), script_paths.allowance())
+    for (source, _), command in zip(every, texts, strict=True):
         if re.search(pattern, command, re.ASCII):
             yield BootCommand(source, command, True)
