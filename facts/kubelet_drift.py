@@ -18,7 +18,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from facts.parsers import kubelet_config
+from facts.parsers import host_yaml, kubelet_config
 from facts.parsers.combined import read_each
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -108,14 +108,10 @@ def _key(flag: str) -> str:
 
 
 def _document(file: File) -> dict[str, Any]:
-    import yaml  # slower to import than all of facts/, and not always needed
-
     try:
-        found = yaml.load(
-            "\n".join(file.lines), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Unreadable(f"{file.path} is not valid YAML: {str(error).split(chr(10))[0]}") from None
+        found = host_yaml.load("\n".join(file.lines), file.path)
+    except host_yaml.InvalidYaml as error:
+        raise Unreadable(f"{file.path} is not valid YAML: {error}") from None
     if not isinstance(found, dict):
         raise Unreadable(f"{file.path} has no settings of a kubelet")
     return found

@@ -176,11 +176,12 @@ def _read(
         read.append((found[1], int(found[2]), found[3]))
     read = exec_resets.without(read, lambda line: line)
     every = []
+    allowed = script_paths.allowance()
     for path, of_file in groupby(read, key=lambda line: line[0]):
         own = list(of_file)
         unit = path.endswith(_UNITS) and not path.startswith(_WIREGUARD)
         unit = unit or "/systemd/generator" in path
-        texts = script_paths.absolute(text for _, _, text in own)
+        texts = script_paths.absolute((text for _, _, text in own), allowed)
         for (_, number, text), named in zip(own, texts, strict=True):
             every.append((path, number, text, _command(path, named, unit), unit))
     values: dict[str, dict[str, str]] = {}
@@ -214,6 +215,7 @@ def _command(path: str, text: str, unit: bool) -> str:
 
 def _bootcmd(readings: HostView, pattern: str) -> Iterator[BootCommand]:
     every = list(cloud_init.boot_commands(readings))
-    for (source, _), command in zip(every, script_paths.absolute(c for _, c in every), strict=True):
+    texts = script_paths.absolute((c for _, c in every), script_paths.allowance())
+    for (source, _), command in zip(every, texts, strict=True):
         if re.search(pattern, command, re.ASCII):
             yield BootCommand(source, command, True)

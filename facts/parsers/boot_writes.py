@@ -48,9 +48,11 @@ _TAKES_OUT = re.compile(
     r"(?:(?!(?P=by)).)*(?P=by)[gI]*",
     re.ASCII,
 )
+# Longer texts are not judged: a line of 64 KiB may have ten thousand of these commands.
 _LITERAL = (
     r"(?:echo|printf)[ \t]+(?:-\w+[ \t]+)*"
-    r"(?:\"(?P<double>[^\"$`%]*)\"|'(?P<single>[^'%]*)'|(?P<bare>[^\"'$`%|;&<>\\]+?))[ \t]*"
+    r"(?:\"(?P<double>[^\"$`%]{0,999})\"|'(?P<single>[^'%]{0,999})'"
+    r"|(?P<bare>[^\"'$`%|;&<>\\]{1,999}?))[ \t]*"
     r"(?:(?P<to>>{1,2})\|?|\|[ \t]*(?:sudo[ \t]+)?(?P<tee>tee(?:[ \t]+(?:-a|--append))?)[ \t])"
     r"[ \t]*[\"']?"
 )

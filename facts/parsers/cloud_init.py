@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from facts.parsers import systemd_units
+from facts.parsers import host_yaml, systemd_units
 from facts.parsers.blanks import BLANKS, split_words
 from hale.model.evidence import EXISTENCE, ConfigLine, File, HostView, Selection, Unreadable, select
 
@@ -132,16 +132,14 @@ def _lists(readings: HostView) -> dict[str, list[Any]]:
 def _document(file: File) -> dict[str, Any]:
     """The file's lists of modules and its bootcmd; empty for one that cannot be parsed, which
     cloud-init leaves out. Raises Unreadable where its template would have to be rendered."""
-    import yaml
-
     text = "\n".join(_blocks(file))
     if not text.strip(BLANKS):
         return {}
     if text.lstrip(BLANKS).startswith('"'):  # JSON
         text = f"{{{text.rstrip(f',}}{BLANKS}')}}}"
     try:
-        found = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        found = host_yaml.load(text, file.path)
+    except host_yaml.InvalidYaml:
         if any(line.startswith(_TEMPLATE) for line in file.lines[:1]):
             raise Unreadable(
                 f"{file.path} is a template, and what it comes to is not known: see "
@@ -208,22 +206,20 @@ def _in_file(file: File, key: str) -> tuple[str, ConfigLine] | None:
             if "{{" in value and file.lines[0].startswith(_TEMPLATE):
                 raise Unreadable(f"{source} has a template in {key}: what it comes to is not known")
             found = (value, source)
-        elif value := _in_flow(line, key):
+        elif value := _in_flow(line, key, file.path):
             found = (value, ConfigLine(file.path, number, line.strip(BLANKS), changed=file.changed))
     return found
 
 
-def _in_flow(line: str, key: str) -> str:
+def _in_flow(line: str, key: str, path: str) -> str:
     """The key's value in a line of JSON or of YAML's flow style; empty without one."""
-    import yaml
-
     text = line.strip(BLANKS).rstrip(",")
     if not text.startswith(("{", '"')):
         return ""
     text = text if text.startswith("{") else f"{{{text}}}"
     try:
-        found = yaml.safe_load(text if text.endswith("}") else f"{text}}}")
-    except (yaml.YAMLError, ValueError, RecursionError):
+        found = host_yaml.load(text if text.endswith("}") else f"{text}}}", path)
+    except host_yaml.InvalidYaml:
         return ""
     value = found.get(key) if isinstance(found, dict) else None
     return str(value).lower() if isinstance(value, bool) else str(value or "")

@@ -21,6 +21,7 @@ _IFCONFIG_KEYS = (
     *("netmask", "broadcast", "pointopoint", "dstaddr", "mtu", "metric", "hw", "ether", "del"),
     *("outfill", "keepalive", "media", "txqueuelen", "tunnel"),
 )
+_LONGEST = 1024  # characters of an address or a name of a card, with its variables
 # Keys of those whose value has two words.
 _TWO_WORDS = ("hw",)
 
@@ -142,9 +143,14 @@ def _down(words: list[str]) -> Iterator[str]:
 
 
 def _expanded(word: str, values: Mapping[str, str]) -> str:
+    """The word itself where its variables make it longer than any address is."""
+    found = word
     for name, value in values.items():
-        word = word.replace(f"${{{name}}}", value).replace(f"${name}", value)
-    return word
+        for use in (f"${{{name}}}", f"${name}"):
+            if len(found) + found.count(use) * len(value) > _LONGEST:
+                return word
+            found = found.replace(use, value)
+    return found
 
 
 def _of_ip(words: list[str]) -> Iterator[str]:

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 
 from facts.parsers import unit_settings
 from facts.parsers.blanks import BLANKS
-from hale.model.evidence import ConfigLine, File, HostView, Unreadable
+from hale.model import budgets
+from hale.model.evidence import Allowance, ConfigLine, File, HostView, Unreadable
 
 UNIT = "kubelet.service"
 PROGRAM = "kubelet"
@@ -124,18 +125,28 @@ def _command_line(readings: HostView) -> Sequence[Word]:
             f"{commands[-1].source} has {UNIT} start another command than {PROGRAM}: its flags are "
             f"not known (`systemctl cat {UNIT}`)"
         )
-    return [w for word in words[1:] for w in _expanded(commands[-1].source, word, variables)]
+    allowed = Allowance(budgets.COMMAND_CHARACTERS, "characters of a unit's variables")
+    return [
+        w for word in words[1:] for w in _expanded(commands[-1].source, word, variables, allowed)
+    ]
 
 
-def _expanded(source: ConfigLine, word: str, variables: dict[str, Word]) -> Iterator[Word]:
-    """`$NAME` as a word of its own becomes words, `${NAME}` text. Others stay as they are."""
+def _expanded(
+    source: ConfigLine, word: str, variables: dict[str, Word], allowed: Allowance
+) -> Iterator[Word]:
+    """`$NAME` as a word of its own becomes words, `${NAME}` text. Others stay as they are.
+
+    Raises Unreadable.
+    """
     alone = _ALONE.fullmatch(word)
     if alone and alone[1] in variables:
         where, value = variables[alone[1]]
+        allowed.spend(len(value), where)
         for part in unit_settings.command_words(value):
             yield where, part
         return
     where = source
     for name in _PART.findall(word):
-        where = variables.get(name, (source, ""))[0]
+        where, value = variables.get(name, (source, ""))
+        allowed.spend(len(value), where)
     yield where, _PART.sub(lambda found: variables.get(found[1], (source, found[0]))[1], word)

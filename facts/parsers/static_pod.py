@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from facts.parsers import host_yaml
 from hale.model.evidence import HostView, Unreadable
 
 FOLDER = "/etc/kubernetes/manifests"
@@ -60,12 +61,10 @@ def read(readings: HostView, component: str) -> StaticPod | None:
 
 @lru_cache(maxsize=64)  # several requirements ask for one file
 def _parsed(path: str, text: str) -> StaticPod | None:
-    import yaml  # slower to import than all of facts/, and not always needed
-
     component = path.rpartition("/")[2].removesuffix(".yaml")
     try:
         # The container that has the component's program, by its name or its command.
-        spec = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["spec"]
+        spec = host_yaml.load(text, path)["spec"]
         volumes = {v["name"]: v["hostPath"]["path"] for v in spec["volumes"] if "hostPath" in v}
         for container in spec["containers"]:
             words = [*_words(container, "command"), *_words(container, "args")]
@@ -76,7 +75,7 @@ def _parsed(path: str, text: str) -> StaticPod | None:
                     if m["name"] in volumes and not m.get("subPath")
                 }
                 return StaticPod(path, tuple(words), mounts)
-    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
     return None
 

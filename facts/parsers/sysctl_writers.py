@@ -83,9 +83,12 @@ def _commands(readings: HostView) -> Iterator[tuple[ConfigLine, str]]:
             found.append(ConfigLine(at[1], int(at[2]), text))
     found = exec_resets.without(found, lambda source: (source.path, source.line, source.text))
     found += [source for source, _ in cloud_init.boot_commands(readings)]
+    allowed = script_paths.allowance()
     for _, of_file in groupby(found, key=lambda source: source.path):
         own = list(of_file)
-        yield from zip(own, script_paths.absolute(source.text for source in own), strict=True)
+        yield from zip(
+            own, script_paths.absolute((source.text for source in own), allowed), strict=True
+        )
 
 
 def writes(readings: HostView, keys: Sequence[str]) -> list[Write]:
@@ -121,9 +124,14 @@ _ECHOED = re.compile(
     rf"(?:>+\|?|\|[ \t]*(?:[\w/]*sudo[ \t]+)?{_TEE})[ \t]*[\"']?\Z",
     re.ASCII,
 )
-_INTO = re.compile(rf"(?:>+\|?|{_TEE})[ \t]*[\"']?\Z|\bof=[\"']?\Z", re.ASCII)
+# In the command before a path: what ends with it writes to it. No expression here begins again at
+# each word of a line: a line has up to 64 KiB.
+_COMMAND_END = re.compile(r"[|;&<>]")
+_LIST_END = re.compile(r"[;|&]")
+_INTO_TEE = re.compile(r"\btee(?:[ \t]|[\"']?\Z)", re.ASCII)
+_OF = re.compile(r"(?<!\w)of=\Z", re.ASCII)
 # A file's path in a variable: what a later command does with it is not in this line.
-_LOOP = re.compile(r"\bfor[ \t]+\w+[ \t]+in[ \t][^;|&]*\Z", re.ASCII)
+_LOOP = re.compile(r"\bfor[ \t]+\w+[ \t]+in[ \t]", re.ASCII)
 _VARIABLE = re.compile(r"(?:^|[\s;\"'])(?!if=)[A-Za-z_]\w*=[\"']?\Z", re.ASCII)
 # A setting of a unit that is no command: a condition, or what its commands may write.
 _UNITS = (".service", ".socket", ".timer", ".path", ".mount", ".conf")
@@ -158,7 +166,7 @@ def _in_line(source: ConfigLine, text: str, expression: re.Pattern[str]) -> Iter
         elif hit["proc"] and (echoed := _ECHOED.search(before)):
             value = echoed[1]
         elif not hit["proc"] or not (
-            _INTO.search(before)
+            _into(before)
             or _later_by_variable(before, key, hit["rest"])
             or _by_program(source, text, before, f"/proc/sys/{key}")
         ):
@@ -167,9 +175,30 @@ def _in_line(source: ConfigLine, text: str, expression: re.Pattern[str]) -> Iter
             yield Write(source, one, value)
 
 
+def _into(before: str) -> bool:
+    """Whether what follows is a file that the command writes: `>`, tee(1), `of=` of dd(1)."""
+    text = before[:-1] if before.endswith(("'", '"')) else before
+    if text.rstrip(" \t").endswith((">", ">|")) or _OF.search(text[-4:]):
+        return True
+    return bool(_INTO_TEE.search(_last_part(before, _COMMAND_END)))
+
+
+def _in_loop(before: str) -> bool:
+    """Whether what follows is a word of `for NAME in`."""
+    return bool(_LOOP.search(_last_part(before, _LIST_END)))
+
+
+def _last_part(text: str, end: re.Pattern[str]) -> str:
+    """What follows the last of these characters."""
+    at = 0
+    for found in end.finditer(text):
+        at = found.end()
+    return text[at:]
+
+
 def _later_by_variable(before: str, key: str, rest: str) -> bool:
     """Whether the path is that of a loop or a variable which may be written to."""
-    if _LOOP.search(before):
+    if _in_loop(before):
         return not _DONE.search(rest) or bool(_WRITES.search(rest))
     if _VARIABLE.search(before):
         return True
@@ -178,7 +207,7 @@ def _later_by_variable(before: str, key: str, rest: str) -> bool:
 
 def _by_program(source: ConfigLine, text: str, before: str, path: str) -> bool:
     """Whether the command is not known to read the file alone, of which the line has the path."""
-    if _LOOP.search(before):
+    if _in_loop(before):
         return False
     return not boot_writes.only_reads(text, path, source.path)
 
@@ -191,11 +220,10 @@ def _without_braces(key: str) -> list[str]:
         if not (found := _BRACES.search(one)):
             keys.append(one)
             continue
-        pending += [
-            one[: found.start()] + part + one[found.end() :] for part in found[1].split(",")
-        ]
-        if len(pending) + len(keys) > _MOST_BRACES:
+        parts = found[1].split(",")
+        if len(parts) + len(pending) + len(keys) > _MOST_BRACES:
             return [key]
+        pending += [one[: found.start()] + part + one[found.end() :] for part in parts]
     return keys
 
 

@@ -18,7 +18,9 @@ from msgspec import Struct
 from facts.parsers import systemd_units
 from facts.parsers.blanks import BLANKS, split_words
 from facts.parsers.unit_limits import assignments, logical
+from hale.model import budgets
 from hale.model.evidence import (
+    Allowance,
     ConfigLine,
     File,
     HostView,
@@ -111,8 +113,10 @@ def start_command(readings: HostView, unit: str, *environment: str) -> StartComm
     source, command = found["ExecStart"][-1]
     sources = [source]
     words: list[str] = []
+    allowed = Allowance(budgets.COMMAND_CHARACTERS, "characters of a unit's variables")
     for word in _words(command.lstrip(_PREFIXES)):
         used = [variables[n] for v in _VARIABLE.finditer(word) if (n := v[1] or v[2]) in variables]
+        allowed.spend(sum(len(text) for text, _ in used), source)
         sources += [line for _, line in used]
         if alone := re.fullmatch(r"\$(\w+)", word, re.ASCII):
             words += split_words(variables[alone[1]][0]) if used else []

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import address_setting, unit_command
+from facts.parsers import address_setting, host_yaml, unit_command
 from facts.parsers.blanks import BLANKS
 from hale.model import budgets
 from hale.model.evidence import File, HostView, Selection, Unreadable, matches, select
@@ -293,7 +293,7 @@ def kube_vip(readings: HostView, vip: str) -> list[str]:
     file = readings.file(KUBE_VIP)
     if file is None:
         return [f"there is no {KUBE_VIP}"]
-    pod = _pod("\n".join(file.lines))
+    pod = _pod(file)
     if pod is None:
         return [f"{KUBE_VIP} is not a Pod"]
     if vip not in map(address_setting.plain, _named_addresses(pod)):
@@ -301,12 +301,10 @@ def kube_vip(readings: HostView, vip: str) -> list[str]:
     return []
 
 
-def _pod(text: str) -> dict[str, Any] | None:
-    import yaml
-
+def _pod(file: File) -> dict[str, Any] | None:
     try:
-        found = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        found = host_yaml.load("\n".join(file.lines), file.path)
+    except host_yaml.InvalidYaml:
         return None
     return found if isinstance(found, dict) and found.get("kind") == "Pod" else None
 

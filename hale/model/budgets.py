@@ -50,6 +50,12 @@ TEXT_MEMORY = 32 * MIB
 READING_SECONDS = 10.0
 #: Characters that variables of a boot loader may expand to, for all entries together.
 EXPANSION_CHARACTERS = 1 * MIB
+#: Characters that the variables of a file's commands may expand to, in all of its lines.
+COMMAND_CHARACTERS = 1 * MIB
+#: Bytes of a YAML document (a cloud's user data: 64 KiB), and what it may stand for with all
+#: that its aliases repeat: values, characters, and levels. A parsed value takes half a KiB.
+YAML_BYTES = 256 * KIB
+YAML_LEVELS = 100
 #: Files that may be opened because others include them.
 INCLUDES = 200
 #: Patterns of a configuration that are compared with names, and the characters of one (PATH_MAX).

@@ -52,8 +52,26 @@ def doubled(lines: int) -> bytes:
     return b'GRUB_CMDLINE_LINUX="a $GRUB_CMDLINE_LINUX $GRUB_CMDLINE_LINUX"\n' * lines
 
 
-#: What the host answers, and the rows whose reason must have these words; others may be anything
-#: but PASS where the honest host has none.
+CLOUD_CFG = "/etc/cloud/cloud.cfg"
+CLOUD_INIT = {"/usr/bin/cloud-init": b""}
+
+
+def levels(form: bytes, most: int) -> bytes:
+    """Lists of ten, each of which names the one before ten times: a0 to a9, in this form."""
+    made = [form.replace(b"%s", b"a0", form.count(b"%s") - 1) % b"x,y"]
+    for n in range(1, most + 1):
+        name = b"a%d" % n
+        made.append(form.replace(b"%s", name, form.count(b"%s") - 1) % (b"*a%d," % (n - 1) * 10))
+    return b"".join(made)
+
+
+def script(lines: Sequence[bytes]) -> bytes:
+    """The lines of rc.local, as the probe prints them."""
+    return b"".join(b"/etc/rc.local:%d:%s\n" % (n, line) for n, line in enumerate(lines, 1))
+
+
+#: What the host answers (files by path, outputs of probes by name), and the row whose reason
+#: must have these words; others may be anything but PASS where the honest host has none.
 FILES: Mapping[str, tuple[Callable[[], Mapping[str, bytes]], str, str]] = {
     "haproxy-ports": (
         lambda: {"/etc/haproxy/haproxy.cfg": b"frontend a\n bind :1-300000000\n"},
@@ -180,6 +198,73 @@ FILES: Mapping[str, tuple[Callable[[], Mapping[str, bytes]], str, str]] = {
         "",
         "",
     ),
+    "yaml-a-million-values": (
+        lambda: {
+            "/etc/kubernetes/manifests/kube-vip.yaml": (b"- [" + b"a," * 30_000 + b"]\n") * 33
+        },
+        "",
+        "",
+    ),
+    "cloud-init-aliases": (
+        lambda: CLOUD_INIT | {CLOUD_CFG: b"bootcmd:\n" + levels(b" - &%s [%s]\n", 10)},
+        "SYS-IP-FORWARD persisted",
+        "its aliases stand for more than 262144 values",
+    ),
+    "cloud-init-merged-keys": (
+        lambda: (
+            CLOUD_INIT
+            | {
+                CLOUD_CFG: b"bootcmd:\n"
+                + levels(b" - &%s {<<: [%s]}\n", 10).replace(b"[x,y]", b"{x: y}")
+            }
+        ),
+        "SYS-IP-FORWARD persisted",
+        "its aliases stand for more than 262144 values",
+    ),
+    "cloud-init-one-word": (
+        lambda: (
+            CLOUD_INIT
+            | {CLOUD_CFG: b"bootcmd:\n - &a %s\n - [%s]\n" % (b"b" * 60_000, b"*a," * 20_000)}
+        ),
+        "SYS-IP-FORWARD persisted",
+        "its aliases stand for more than 262144 characters",
+    ),
+    "cloud-init-within-itself": (
+        lambda: CLOUD_INIT | {CLOUD_CFG: b"bootcmd:\n - &a [*a, *a]\n"},
+        "SYS-IP-FORWARD persisted",
+        "an alias stands within its own anchor",
+    ),
+    "cloud-init-one-line": (
+        lambda: (
+            CLOUD_INIT
+            | {"hosts_file.boot_commands": b""}
+            | {CLOUD_CFG: b"{" + levels(b"%s: &%s [%s], ", 10) + b"manage_etc_hosts: *a10}\n"}
+        ),
+        "HOSTS-VIP persisted",
+        "its aliases stand for more than 262144 values",
+    ),
+    "cloud-init-modules": (
+        lambda: CLOUD_INIT | {CLOUD_CFG: b"cloud_init_modules:\n" + levels(b" - &%s [%s]\n", 10)},
+        "SYS-IP-FORWARD persisted",
+        "its aliases stand for more than 262144 values",
+    ),
+    "scripts-variables": (
+        lambda: {"sysctl.writers": script([b"A=/etc/x", *[b"A=/etc/$A$A"] * 40])},
+        "SYS-IP-FORWARD persisted",
+        "a boot's command is longer than 64 KiB",
+    ),
+    "scripts-one-variable": (
+        lambda: {"sysctl.writers": script([b"A=/etc/" + b"b" * 9000, *[b"echo $A$A"] * 5000])},
+        "SYS-IP-FORWARD persisted",
+        "more than 1048576 characters that variables and cd stand for",
+    ),
+    "scripts-one-folder": (
+        lambda: {
+            "sysctl.writers": script([b"cd /etc/" + b"b" * 4000, *[b"tee" + b" a" * 15] * 9000])
+        },
+        "SYS-IP-FORWARD persisted",
+        "more than 1048576 characters that variables and cd stand for",
+    ),
     "yaml-deep": (
         lambda: {"/etc/kubernetes/manifests/kube-vip.yaml": b"[" * 60_000 + b"\n"},
         "",
@@ -243,12 +328,19 @@ hale_site=lab
 """
 
 
+def with_given(given: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """The honest host's files and outputs, with these."""
+    files = {name: content for name, content in given.items() if name.startswith("/")}
+    outputs = {name: content for name, content in given.items() if name not in files}
+    return HONEST | files, OUTPUTS | outputs
+
+
 def judge_both(case: str, folder: Path) -> dict[str, Any]:
     """All rows of both hosts, and what it took; in the process of this case."""
     if case in FILES:
         files = FILES[case][0]
         answered: Callable[[str], bytes] = lambda token: packed(  # noqa: E731
-            answer(HONEST | dict(files()), OUTPUTS), token
+            answer(*with_given(files())), token
         )
     else:
         answered = {**UNREACHABLE, **NO_FILES}.get(
