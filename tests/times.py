@@ -59,8 +59,12 @@ def _tell_groups(terminal: pytest.TerminalReporter, reports: Iterable[pytest.Tes
 
 
 def stretches_of(reports: Iterable[pytest.TestReport]) -> list[Stretch]:
-    """Of all workers, in order; none where there are no workers."""
-    of_workers = sorted((r for r in reports if _worker(r)), key=lambda r: (_worker(r), r.start))
+    """Of all workers, in order; none where there are no workers.
+
+    The report that pytest-xdist makes of a test whose worker died has no times.
+    """
+    timed = (r for r in reports if _worker(r) and r.start)
+    of_workers = sorted(timed, key=lambda r: (_worker(r), r.start))
     first = min((report.start for report in of_workers), default=0.0)
     found = []
     for (worker, group), each in groupby(of_workers, lambda r: (_worker(r), _group(r))):

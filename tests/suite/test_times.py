@@ -29,6 +29,7 @@ def test_each_workers_groups_in_their_order() -> None:
             report("faults/test_a.py::test_it", "gw1", 103, 128, "setup", 20.5),
             report("faults/test_a.py::test_it", "gw1", 128, 129, "call", 20.5),
             report("facts/test_b.py::test_it", "gw0", 161, 162),
+            report("facts/test_c.py::test_its_worker_died", "gw1", 0, 0, "???"),
         ]
     )
     assert found == [
