@@ -15,4 +15,4 @@ printf 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok'
 END
 chmod 755 reply
 for name in kube-scheduler kube-proxy kube-vip; do cp "$(command -v socat)" $name; done
-for name in firewalld chronyd sshd coredns; do cp /bin/sleep $name; done
+for name in firewalld chronyd sshd coredns keepalived; do cp /bin/sleep $name; done

@@ -9,9 +9,14 @@ from facts import firewalld, kube_proxy, leader_election, time_sync, vip_owner
 from facts.cluster import leftovers
 from facts.leader_election import LeaderElectionParameters
 from facts.parsers.listeners import foreign_owner
+from hale import gather
+from hale.audit.judge import judge
+from hale.gather.request import build_request
 from hale.inventory import ini
-from hale.model.evidence import CommandProbe
+from hale.model.evidence import CommandProbe, HostView
 from hale.model.requirement import Aspect, Case
+from hale.model.results import Result
+from hale.model.verdict import Verdict
 from hale.shell import load_script
 from hale.standard.loader import load_standard
 from lab.machine import Lab, LabHost
@@ -163,6 +168,56 @@ def test_a_users_coredns_is_no_leftover_of_a_cluster(host: LabHost) -> None:
     assert "process coredns" not in lines(host, script)
     start(host, "coredns", OF_THE_API)
     assert "process coredns" in lines(host, script)
+
+
+def test_a_users_keepalived_puts_no_vip_on_a_master(host: LabHost, tmp_path: Path) -> None:
+    """The VIP, and a file that names it, are what a keepalived has left that was removed."""
+    path = tmp_path / "inventory.ini"
+    text = (HERE.parent.parent / "inventory.ini").read_text()
+    path.write_text(text.replace("vip_port=16443", "vip_port=16443\nendpoint_kind=external"))
+    host.run(
+        "mkdir -p /etc/keepalived; ip addr add 10.208.1.190/32 dev eth0\n"
+        "printf 'vrrp_instance API {\\n virtual_ipaddress {\\n 10.208.1.190\\n }\\n}\\n' "
+        ">/etc/keepalived/keepalived.conf"
+    )
+    try:
+        start(host, "keepalived", USER)
+        assert _address(host, path).verdict is Verdict.FAIL
+        start(host, "keepalived", USER, before="unshare --user --map-root-user")
+        assert _address(host, path).verdict is Verdict.FAIL
+        host.run(f"systemd-run --quiet --collect --unit=keepalived {PROGRAMS}/keepalived infinity")
+        found = _address(host, path)
+        assert found.verdict is Verdict.PASS, found.actual
+    finally:
+        host.run(
+            "systemctl stop keepalived; ip addr del 10.208.1.190/32 dev eth0; "
+            "rm -r /etc/keepalived",
+            check=False,
+        )
+
+
+class _Runs:
+    """A transport that runs the script on the host."""
+
+    name = "lab"
+
+    def __init__(self, host: LabHost) -> None:
+        self.host = host
+
+    def run_script(self, command: str, timeout: float) -> gather.RawResponse:
+        done = self.host.run(command, check=False, timeout=timeout)
+        return gather.RawResponse(done.stdout, done.stderr)
+
+
+def _address(host: LabHost, inventory: Path) -> Result:
+    """NODES-ADDRESS of k8s-master-02 now."""
+    loaded = ini.load_inventory(inventory)
+    stated = load_standard(HERE.parent.parent / "standard")
+    requirement = next(r for r in stated.requirements if r.id == "NODES-ADDRESS")
+    on = loaded.masters[1]
+    case = Case(requirement, Aspect.RUNTIME, on, requirement.parameters, (), loaded)
+    evidence = gather.gather_host(build_request(on, [case]), _Runs(host), 60)
+    return judge(case, HostView(evidence, "address")).result
 
 
 def _command(module: object, subject: str, name: str, inventory: Path) -> str:

@@ -257,6 +257,35 @@ def test_without_an_ordinary_user_no_login_is_tried(lab: Lab, ops: LabHost) -> N
         limits.read_runtime(HostView(_evidence(lab, case), "limits"), case)
 
 
+def test_a_user_of_the_inventory_that_the_host_does_not_know(
+    lab: Lab, host: LabHost, tmp_path: Path
+) -> None:
+    path = tmp_path / "inventory.ini"
+    text = (ROOT / "inventory.ini").read_text()
+    path.write_text(text.replace("vip_port=16443", "vip_port=16443\nlimits_user=deploy"))
+    plan = ini.load_inventory(path)
+    on = next(h for h in plan.hosts if h.name == NAME)
+    now, at_boot = (
+        replace(_case("LIM-NOFILE", aspect), host=on, inventory=plan)
+        for aspect in ("runtime", "persisted")
+    )
+
+    def view() -> HostView:
+        return HostView(_evidence(lab, now, at_boot), "limits")
+
+    found = view()
+    for read, case in ((limits.read_runtime, now), (limits.read_persisted, at_boot)):
+        with pytest.raises(Unreadable, match=r"limits_user\), does not exist.*such as ops"):
+            read(found, case)
+    host.run("sed -i '/^ops:/s,[^:]*$,/usr/sbin/nologin,' /etc/passwd")
+    found = view()
+    with pytest.raises(NotApplicable, match="the user deploy, whom the inventory names"):
+        limits.read_runtime(found, now)
+    assert limits.read_persisted(found, at_boot).domain == "*"
+    host.run("useradd -m -s /bin/bash deploy")
+    assert limits.read_runtime(view(), now).user == "deploy"
+
+
 def test_without_pam_limits_a_login_keeps_sshds_limits(lab: Lab, ops: LabHost) -> None:
     _put(ops, "/etc/security/limits.conf", "* soft nofile 5000\n")
     ops.run("sed -i '/pam_limits/d' /etc/pam.d/sshd")
