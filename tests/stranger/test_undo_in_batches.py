@@ -75,6 +75,8 @@ def limited(stranger: Stranger) -> Iterator[Stranger]:
     finally:
         for name in WORKERS:
             stranger.lab[name].run(_RESTORE)
+        # An undo that a failure has ended leaves its cordon.
+        stranger.kubectl(f"uncordon {FIRST} {SECOND}")
         stranger.kubectl("apply -f /root/site.yaml")
         built.settle(stranger.lab)
     stranger.spoiled = False
