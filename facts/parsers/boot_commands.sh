@@ -139,6 +139,7 @@ for file in $(executables /var/lib/cloud/scripts/per-boot/* \
   /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* \
   $(legacy_scripts) /etc/systemd/system-generators/* \
   /usr/local/lib/systemd/system-generators/*); do
+  plain "$file" || continue
   unseen "$file"
   [ ! -r "$file" ] || scripts="$scripts $file"
 done

@@ -1,27 +1,25 @@
 # Given: unseen.sh.
 # script_names FILE...: the absolute paths of what these scripts, units and crontabs may run by another
 # name: `./x` and `x.sh` after cd or WorkingDirectory= (cron's own folder is /root), `~/x`, a program
-# of /usr/local by its name alone, and what run-parts finds in a folder. To be run in a subshell, with
-# `set -f`.
+# of /usr/local by its name alone, and what run-parts finds in a folder. With every_path, also each path
+# below a folder of the site, and the files that sysctl(8) loads without being given a name. To be run
+# in a subshell, with `set -f`.
 script_names() {
-  folders=
-  for name in $(named_otherwise "$@"); do
-    case $name in */) folders="$folders $name" ;; *) echo "$name" ;; esac
-  done
-  [ -n "$folders" ] || return 0
-  set --
-  set +f
-  for folder in $folders; do set -- "$@" "$folder"*; done
-  executables "$@"
-}
-# The same, but of run-parts the folder, with a slash behind it.
-named_otherwise() {
   # Of those that exist, the files of text.
   # shellcheck disable=SC2046  # paths have no blanks
-  set -- $(set +f; grep -lIs '' /dev/null "$@" </dev/null)
+  set -- $(grep -lIs -D skip -d skip '' /dev/null "$@" </dev/null)
   [ $# -gt 0 ] || return 0
-  awk -v programs="$(set +f; printf '%s ' /usr/local/bin/* /usr/local/sbin/* /opt/bin/*)" -v quotes="[\"'\`()]" '
+  set +f
+  programs=
+  for file in /usr/local/bin/* /usr/local/sbin/* /opt/bin/*; do
+    [ ! -e "$file" ] || programs="$programs $file"
+  done
+  set -f
+  folders=
+  # shellcheck disable=SC2013  # words
+  for name in $(awk -v every_path="${every_path-}" -v programs="$programs" -v quotes="[\"'\`()]" '
     BEGIN {
+      site = "(^|[^A-Za-z0-9_.~-])/(etc|opt|root|srv|usr/local|usr/libexec|var/lib)/[A-Za-z0-9_./@+-]+"
       # What a line must have to be of interest, which spares looking at the words of the others.
       any = "WorkingDirectory=|(cd|pushd)[^A-Za-z0-9_.-]|[.]/|~/|HOME|[.](sh|bash|py|pl)|run-parts"
       n = split(programs, list, " ")
@@ -35,6 +33,16 @@ named_otherwise() {
     }
     function show(path) { if (!shown[path]++) print path }
     FNR == 1 { folder = "/root" }
+    every_path {
+      line = $0
+      while (match(line, site)) {
+        path = substr(line, RSTART, RLENGTH)
+        line = substr(line, RSTART + RLENGTH)
+        sub(/^[^\/]/, "", path)
+        show(path)
+      }
+      if (/(^|[\/ \t"=])sysctl[ \t].*(-p|-f|--load|--system)/) show("/etc/sysctl.conf")
+    }
     /^[ \t]*#/ || $0 !~ any { next }
     {
       line = $0
@@ -55,7 +63,14 @@ named_otherwise() {
           for (j = i + 1; j <= n && word[j] != ";"; j++) if (word[j] ~ /^\//) show(word[j] "/")
       }
     }
-  ' "$@" 2>/dev/null
+  ' "$@" 2>/dev/null); do
+    case $name in */) folders="$folders $name" ;; *) echo "$name" ;; esac
+  done
+  [ -n "$folders" ] || return 0
+  set --
+  set +f
+  for folder in $folders; do set -- "$@" "$folder"*; done
+  executables "$@"
 }
 # wireguard_files: the configurations whose commands wg-quick runs at boot.
 wireguard_files() {

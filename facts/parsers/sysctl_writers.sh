@@ -101,21 +101,12 @@ if wanted systemd-networkd.service; then
   done
 fi
 unseen "$@"
-# What these name: scripts, and files of parameters for `sysctl -p`; two steps are followed.
-named() {
-  grep -hIsoE -D skip -d skip '(^|[^[:alnum:]_.~-])/(etc|opt|root|srv|usr/local|usr/libexec|var/lib)/[[:alnum:]_./@+-]+' \
-    "$@"
-  script_names "$@"
-  ! grep -qIsE -D skip -d skip '(^|[/[:blank:]"=])sysctl[[:blank:]].*(-p|-f|--load|--system)' "$@" ||
-    echo /etc/sysctl.conf
-}
-# follow FILE...: what these name, in $new. `named` also prints the character before a path, which may
-# be a wildcard.
+# follow FILE...: what these name, in $new: scripts, and files of parameters for `sysctl -p`.
+every_path=1
 follow() {
   new=
   set -f
-  for file in $(named "$@" </dev/null); do
-    file=/${file#*/}
+  for file in $(script_names "$@"); do
     case " $known " in *" $file "*) continue ;; esac
     known="$known $file"
     [ -d "$file" ] || unseen "$file"
@@ -136,6 +127,7 @@ for word in $(grep -hoE '^Exec[A-Za-z]*=[-@:+!]*(/usr/s?bin|/s?bin|/usr/lib|/usr
 done
 # shellcheck disable=SC2046,SC2086  # the same words
 set -- "$@" $packaged $programs $(instance_scripts)
+# Two steps are followed.
 follow "$@"
 more=$new
 # shellcheck disable=SC2086  # words of paths without blanks

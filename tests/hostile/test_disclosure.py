@@ -404,7 +404,8 @@ def test_the_first_line_of_the_first_file(tmp_path: Path) -> None:
     came: list[bytes] = []
 
     def keep(printed: bytes) -> bytes:
-        came.append(response.decode(printed, printed.partition(b"\n")[0]))
+        if not came:  # a busy machine's clock is read again, by a command of its own
+            came.append(response.decode(printed, printed.partition(b"\n")[0]))
         return printed
 
     found = local_gather.ask(tmp_path / "a", shell=local_gather.Shell(spoil=keep))
