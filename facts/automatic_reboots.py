@@ -1,10 +1,11 @@
-"""The hour at which each master reboots by itself after an update.
+"""The hour at which each master reboots by itself: after an update, by cron, or by a timer.
 
 unattended-upgrades reboots if `Unattended-Upgrade::Automatic-Reboot` is true, at
 Automatic-Reboot-Time, or else when apt-daily-upgrade.timer has run it; dnf-automatic if `reboot` of
 its configuration is not `never`, when one of its timers has run it. Without an enabled timer, or
 switched off by APT::Periodic, neither does. A random delay is not counted: reboots in one hour
-overlap. needrestart and kured are not read: the one restarts services alone, the other locks.
+overlap; on different days of the week or the month they do not. needrestart and kured are not read:
+the one restarts services alone, the other locks.
 
 Sources: apt.conf(5) (SYNTAX, apt.conf.d), unattended-upgrades' README and 50unattended-upgrades,
 apt's apt.systemd.daily; dnf-automatic(8) (reboot), DNF5's dnf5-automatic(8); systemd.timer(5),
@@ -16,9 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from facts.parsers import conf_dirs, systemd_units
+from facts.parsers import conf_dirs, scheduled_reboots, systemd_units
 from facts.parsers.blanks import BLANKS
 from facts.parsers.combined import read_each
+from facts.parsers.scheduled_reboots import EVERY_DATE, EVERY_DAY
 from facts.parsers.unit_limits import assignments
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -58,11 +60,14 @@ class AutomaticRebootsParameters(Struct, frozen=True):
 
 
 class AutomaticReboot(Struct, frozen=True):
-    """A master's reboot: the hour of the day, 0 to 23, and the line that has it."""
+    """A master's reboot: the hour of the day, 0 to 23, and the line that has it; the days of the
+    week (0 is Monday) and of the month."""
 
     host: str
     hour: int
     source: ConfigLine
+    weekdays: frozenset[int] = EVERY_DAY
+    dates: frozenset[int] = EVERY_DATE
 
 
 class AutomaticRebootsRuntime(Struct, frozen=True):
@@ -76,14 +81,27 @@ class AutomaticRebootsRuntime(Struct, frozen=True):
     @property
     def together(self) -> Mapping[int, tuple[AutomaticReboot, ...]]:
         """The hours in which more masters reboot than may be away, and their reboots."""
-        hours: dict[int, dict[str, AutomaticReboot]] = {}
-        for reboot in self.reboots:
-            hours.setdefault(reboot.hour, {}).setdefault(reboot.host, reboot)
+        hours = {
+            hour: max(self._of_days(hour), key=len)
+            for hour in sorted({reboot.hour for reboot in self.reboots})
+        }
         return {
             hour: tuple(each.values())
-            for hour, each in sorted(hours.items())
+            for hour, each in hours.items()
             if len(each) > max(self.spare, 1)
         }
+
+    def _of_days(self, hour: int) -> Iterator[Mapping[str, AutomaticReboot]]:
+        """The hosts that reboot in this hour, for each day of the week on each day of a month."""
+        every = [reboot for reboot in self.reboots if reboot.hour == hour]
+        for weekdays in {reboot.weekdays for reboot in every}:
+            for day in weekdays:
+                for date in EVERY_DATE:
+                    found: dict[str, AutomaticReboot] = {}
+                    for reboot in every:
+                        if day in reboot.weekdays and date in reboot.dates:
+                            found.setdefault(reboot.host, reboot)
+                    yield found
 
     @property
     def actual(self) -> str:
@@ -113,6 +131,7 @@ def probes(host: Host, cases: Sequence[Case[AutomaticRebootsParameters]]) -> tup
             *select(_DNF, *DNF),
             *select(_TIMER, *files, *dropins),
             *systemd_units.existence(*TIMERS),
+            *scheduled_reboots.PATTERNS,
         ),
     )
 
@@ -134,6 +153,8 @@ def read_runtime(
 def _reboots(readings: HostView) -> Iterator[AutomaticReboot]:
     """The reboots of one host. Raises Unreadable."""
     yield from _by_apt(readings)
+    for found in scheduled_reboots.reboots(readings):
+        yield AutomaticReboot(readings.host, found.hour, found.source, found.weekdays, found.dates)
     for path in DNF:
         file = readings.file(path)
         if file is None or file.kind != "f":
