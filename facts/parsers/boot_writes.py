@@ -51,8 +51,8 @@ _TAKES_OUT = re.compile(
 # Longer texts are not judged: a line of 64 KiB may have ten thousand of these commands.
 _LITERAL = (
     r"(?:echo|printf)[ \t]+(?:-\w+[ \t]+)*"
-    r"(?:\"(?P<double>[^\"$`%]{0,999})\"|'(?P<single>[^'%]{0,999})'"
-    r"|(?P<bare>[^\"'$`%|;&<>\\]{1,999}?))[ \t]*"
+    r"(?:\"(?P<double>[^\"$`%]{0,499})\"|'(?P<single>[^'%]{0,499})'"
+    r"|(?P<bare>[^\"'$`%|;&<>\\]{1,499}?))[ \t]*"
     r"(?:(?P<to>>{1,2})\|?|\|[ \t]*(?:sudo[ \t]+)?(?P<tee>tee(?:[ \t]+(?:-a|--append))?)[ \t])"
     r"[ \t]*[\"']?"
 )
@@ -151,7 +151,7 @@ def _counts(path: str, target: str) -> bool:
 def _one_writes(text: str, path: str, interest: Interest, packaged: bool) -> bool:
     if literal := re.search(rf"{_LITERAL}{re.escape(path)}{_LAST}", text, re.ASCII):
         return _matters(literal, path, interest)
-    if re.search(rf">+\|?[ \t]*[\"']?{re.escape(path)}{_LAST}", text, re.ASCII):
+    if re.search(rf"(?<!>)>+\|?[ \t]*[\"']?{re.escape(path)}{_LAST}", text, re.ASCII):
         return not interest.lines_known or "<<" not in text or interest.decided_in(path)
     without = re.sub(rf"<[ \t]*[\"']?{re.escape(path)}{_LAST}", "", text, flags=re.ASCII)
     opened = (

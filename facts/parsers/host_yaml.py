@@ -18,12 +18,13 @@ def load(text: str, path: str) -> Any:
 
     Raises InvalidYaml, and Unreadable where it exceeds a limit, which its program may well read.
     """
-    import yaml
+    import yaml  # slower to import than all of facts/, and not always needed
 
     if len(text) > budgets.YAML_BYTES:
         raise Unreadable(f"{path}: more than {budgets.YAML_BYTES >> 10} KiB of YAML")
     try:
-        found = [*islice(bounded_yaml.load_documents(text, _LIMITS), 2)]
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+        found = [*islice(bounded_yaml.load_documents(loader, _LIMITS), 2)]
     except bounded_yaml.YamlTooLarge as error:
         raise Unreadable(f"{path}: {error}") from None
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:

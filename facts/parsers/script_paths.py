@@ -29,7 +29,8 @@ FOLDERS = (
     "(^|[^A-Za-z0-9_.-])(cd|pushd)[[:blank:]]+(-[A-Za-z-]+[[:blank:]]+)*[\"']?([/$.]|[a-z])"
     "|(^|[[:blank:];])([A-Z_]+|[a-z_]+|WorkingDirectory)[[:blank:]]*=[[:blank:]]*-?[\"']?/(etc|proc/sys)"
 )
-_PLAIN = r"(?:\.\.?/)*[\w.*][\w.*@+-]*(?:/[\w.*@+-]+)*"
+# Possessive: a name of 64 KiB of "../" has as many ways to be parted as it has parts.
+_PLAIN = r"(?:\.\.?/)*+[\w.*][\w.*@+-]*+(?:/[\w.*@+-]++)*+"
 _CHANGE = re.compile(
     r"(?:^|[^\w.-])(?:cd|pushd)[ \t]+(?:-[\w-]+[ \t]+)*[\"']?([^\s\"';&|()]+)", re.ASCII
 )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from yaml import CSafeLoader, SafeLoader
     from yaml.nodes import Node
 
 
@@ -25,15 +26,12 @@ class YamlTooLarge(Exception):
     """The document exceeds a limit; the text is the reason, without a place."""
 
 
-def load_documents(text: str | bytes, limits: Limits) -> Iterator[Any]:
-    """The documents, by the safe loader (libyaml's, if it is there).
+def load_documents(loader: "SafeLoader | CSafeLoader", limits: Limits) -> Iterator[Any]:
+    """The documents of a loader, which ends with them.
 
     Raises YamlTooLarge, yaml.YAMLError, RecursionError, and ValueError or OverflowError for a
     scalar that is none.
     """
-    import yaml  # slower to import than all of facts/, and not always needed
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
     try:
         while loader.check_node():
             node = loader.get_node()

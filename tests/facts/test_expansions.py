@@ -1,5 +1,7 @@
 """Small files of a host that stand for a lot: refused before any text is made of them."""
 
+import re
+import time
 from collections.abc import Mapping
 
 import pytest
@@ -12,7 +14,7 @@ from facts.parsers import (
     sysctl_writers,
     unit_command,
 )
-from hale.model.evidence import Evidence, File, HostView, Unreadable
+from hale.model.evidence import ConfigLine, Evidence, File, HostView, Unreadable
 
 HAPROXY = "haproxy.service"
 USES = ["${A}" * 200, " $A" * 200]
@@ -81,6 +83,30 @@ def test_braces_of_a_parameter() -> None:
 def test_variables_and_folders_of_scripts(lines: list[str]) -> None:
     with pytest.raises(Unreadable):
         list(script_paths.absolute(lines, script_paths.allowance()))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["cd /etc; tee " + "../" * 20_000 + "~", "cd /etc; x >" + "./" * 30_000 + "~"],
+    ids=["word", "redirection"],
+)
+def test_a_long_name_is_read_once(line: str) -> None:
+    began = time.process_time()
+    assert list(script_paths.absolute([line], script_paths.allowance()))
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["a" * 60_000, "tee " * 15_000, "for a in " * 6_000, "echo " * 12_000, ">" * 60_000],
+    ids=lambda text: text[:4].strip(),
+)
+def test_what_precedes_a_path_is_read_once(before: str) -> None:
+    line = ConfigLine("/etc/rc.local", 1, f"{before}; cat /proc/sys/net/ipv4/ip_forward")
+    key = re.compile(sysctl_writers._written("net/ipv4/ip_forward"), re.ASCII)
+    began = time.process_time()
+    list(sysctl_writers._in_line(line, line.text, key))
+    assert time.process_time() - began < 5
 
 
 def test_the_allowance_is_that_of_all_files() -> None:

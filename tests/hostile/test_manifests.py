@@ -14,10 +14,15 @@ from tests.install.factories import NETWORK
 
 OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n"
 LEVELS = "\n".join(f"b{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 8))
+MERGED = "\n".join(f"b{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 8))
 CHAIN = "\n".join(f"b{n}: &a{n} [*a{n - 1}]" for n in range(1, 300))
 #: The file, and the reason of the refusal.
 FILES: dict[str, tuple[str, str]] = {
     "ten million values": (f"{OBJECT}b0: &a0 [x]\n{LEVELS}\n", "stand for more than 1000000"),
+    "keys merged ten million times": (
+        f"{OBJECT}b0: &a0 {{x: y}}\n{MERGED}\n",
+        "stand for more than 1000000",
+    ),
     "a chain of aliases": (f"{OBJECT}b0: &a0 [x]\n{CHAIN}\n", "nested deeper than 100 levels"),
     "within itself": (f"{OBJECT}data: &a {{b: *a}}\n", "an alias stands within its own anchor"),
     "its own metadata": ("kind: x\nmetadata: &a {labels: *a}\n", "within its own anchor"),
