@@ -129,8 +129,8 @@ def one(lab: Lab, known: Inventory, folder: Path, kind: FaultKind, screen: LiveV
                 brief=True,
             ).run()
         finally:
-            if story := journal.load_drill(folder):
-                revert.revert_all(story, sessions, power, book.write, screen.log)
+            if history := journal.load_drill(folder):
+                revert.revert_all(history, sessions, power, book.write, screen.log)
     if measured.invalid_because:
         raise ActionFailed(measured.invalid_because)
     return measured

@@ -112,15 +112,15 @@ def _invoke(lab: Lab, reports: Path, task: str, *options: str) -> None:
     )
 
 
-def of(story: RunHistory, total: float) -> InstallTimings:
+def of(history: RunHistory, total: float) -> InstallTimings:
     """The timings from an install's journal. The run must have ended."""
-    assert story.end is not None
+    assert history.end is not None
     return InstallTimings(
         total=total,
-        phases_total=_moment(story.end.at) - _moment(story.header.at),
-        kubeadm=engine.kubeadm_seconds(story.acts),
-        joined=engine.kubeadm_seconds(a for a in story.acts if a.phase != "images"),
-        phases={name: phase.seconds for name, phase in story.phases.items()},
+        phases_total=_moment(history.end.at) - _moment(history.header.at),
+        kubeadm=engine.kubeadm_seconds(history.acts),
+        joined=engine.kubeadm_seconds(a for a in history.acts if a.phase != "images"),
+        phases={name: phase.seconds for name, phase in history.phases.items()},
     )
 
 

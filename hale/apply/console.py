@@ -112,12 +112,12 @@ def print_next_steps(folder: Path, *, ok: bool, passed: bool) -> None:
     print(f"undo:   invoke undo {folder.name}")
 
 
-def print_trial(story: RunHistory | None) -> None:
+def print_trial(history: RunHistory | None) -> None:
     """Print until when the hosts of a run on trial wait."""
-    if story is not None and story.open_trials:
-        until = min(one.until for one in story.trials.values())
+    if history is not None and history.open_trials:
+        until = min(one.until for one in history.trials.values())
         print(
-            f"on trial until {until}: from then on {fold_hostnames(story.open_trials)} "
+            f"on trial until {until}: from then on {fold_hostnames(history.open_trials)} "
             f"undo it by themselves, unless it is confirmed:\n"
-            f"confirm: invoke confirm {story.header.run}"
+            f"confirm: invoke confirm {history.header.run}"
         )

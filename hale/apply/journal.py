@@ -227,9 +227,8 @@ class RunFinished(msgspec.Struct, frozen=True, tag="end"):
     at: str
 
 
-Entry = (
-    RunHeader
-    | RunApproval
+Event = (
+    RunApproval
     | StepStarted
     | StepDone
     | StepSkipped
@@ -243,6 +242,7 @@ Entry = (
     | InstallStepDone
     | RunFinished
 )
+Entry = RunHeader | Event
 
 
 def open_acts(entries: Iterable[Entry]) -> tuple[InstallStepStarted, ...]:
@@ -311,10 +311,10 @@ def is_running(folder: Path) -> bool:
 
 def load_run(folder: Path) -> RunHistory:
     """Read a run's journal. Raises UserError, with the line, for a file that is not a journal."""
-    story = read_run(folder)
-    if story is None:
+    history = read_run(folder)
+    if history is None:
         raise UserError("the journal is empty: nothing was begun.", Location(folder / NAME))
-    return story
+    return history
 
 
 def read_entries(folder: Path) -> Iterator[Entry]:
@@ -325,58 +325,43 @@ def read_entries(folder: Path) -> Iterator[Entry]:
 
 def read_run(folder: Path) -> RunHistory | None:
     """Read a run's journal; None if nothing was begun. Raises as load_run does."""
-    story: RunHistory | None = None
+    history: RunHistory | None = None
     for entry in read_entries(folder):
         if isinstance(entry, RunHeader):
             if not RUN_NAME.fullmatch(entry.run):
                 raise UserError(f"{entry.run!r} is no name of a run.", Location(folder / NAME, 1))
-            story = RunHistory(folder, entry)
-        elif story is not None:
-            _replay(story, entry)
-    return story
+            history = RunHistory(folder, entry)
+        elif history is not None:
+            _replay(history, entry)
+    return history
 
 
-def _replay(
-    story: RunHistory,
-    entry: RunApproval
-    | StepStarted
-    | StepDone
-    | StepSkipped
-    | HostFinished
-    | NodeCordoned
-    | NodeUncordoned
-    | TrialStarted
-    | TrialEnded
-    | PhaseEvent
-    | InstallStepStarted
-    | InstallStepDone
-    | RunFinished,
-) -> None:
-    match entry:
+def _replay(history: RunHistory, event: Event) -> None:
+    match event:
         case RunApproval():
-            story.approval = entry
+            history.approval = event
         case StepStarted():
-            story.begun[entry.host, entry.number] = entry
+            history.begun[event.host, event.number] = event
         case StepDone():
-            story.done[entry.host, entry.number] = entry
+            history.done[event.host, event.number] = event
         case StepSkipped():
-            story.skipped.append(entry)
+            history.skipped.append(event)
         case PhaseEvent():
-            story.phases[entry.name] = entry
+            history.phases[event.name] = event
         case InstallStepStarted():
             pass  # its end is what counts; open_acts has those without one
         case InstallStepDone():
-            story.acts.append(entry)
+            history.acts.append(event)
         case NodeCordoned():
-            story.cordoned[entry.host] = entry.node
-            story.cordoned_at[entry.host] = entry.at
+            history.cordoned[event.host] = event.node
+            history.cordoned_at[event.host] = event.at
         case NodeUncordoned():
-            story.cordoned.pop(entry.host, None)
+            history.cordoned.pop(event.host, None)
         case TrialStarted():
-            story.trials[entry.host] = entry
+            history.trials[event.host] = event
         case TrialEnded():
-            story.trial_ends[entry.host] = entry
+            history.trial_ends[event.host] = event
         case HostFinished():
-            story.hosts[entry.host] = entry
+            history.hosts[event.host] = event
         case RunFinished():
-            story.end = entry
+            history.end = event

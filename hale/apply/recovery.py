@@ -44,27 +44,27 @@ def recover_runs(reports: Path, known: Inventory, sessions: SessionPool, report:
     """
     inventory, masters = known.path.resolve(), [h.name for h in known.masters]
     scope_of = scope.scopes(loader.load_standard(ROOT / "standard"), known)
-    for story in run_journals.load_runs(
+    for history in run_journals.load_runs(
         reports, lambda error: report("", f"no run is recovered by it: {error}")
     ):
-        if Path(story.header.inventory) != inventory or story.state is RunState.RUNNING:
+        if Path(history.header.inventory) != inventory or history.state is RunState.RUNNING:
             continue
-        trial_end.collect(story, sessions, report)
-        crashed = story.state is RunState.INTERRUPTED and not story.end
-        if crashed or story.cordoned:
+        trial_end.collect(history, sessions, report)
+        crashed = history.state is RunState.INTERRUPTED and not history.end
+        if crashed or history.cordoned:
             try:
-                undo_scope.check_begun(story, scope_of)
+                undo_scope.check_begun(history, scope_of)
             except UserError as error:
                 report("", str(error))
                 continue
-            with sealing.recovered(story.folder, report):
-                recover_run(story, sessions, masters, report)
-                if change_page.has_page(story):
-                    change_page.write_page(story.folder, report)
+            with sealing.recovered(history.folder, report):
+                recover_run(history, sessions, masters, report)
+                if change_page.has_page(history):
+                    change_page.write_page(history.folder, report)
 
 
 def recover_before_undo(
-    story: RunHistory,
+    history: RunHistory,
     known: Inventory,
     sessions: SessionPool,
     owner: Owner,
@@ -77,21 +77,21 @@ def recover_before_undo(
     stale: whether locks that another run holds are broken. What its unfinished steps may do is
     checked before (undo_scope.check_begun). Raises UserError as recover_run and locks_held.
     """
-    needed = list(dict.fromkeys(b.host for b in story.open))
-    run = story.header.run
+    needed = list(dict.fromkeys(b.host for b in history.open))
+    run = history.header.run
     names = list(sessions.targets)
     with (
         cluster_lock.locks_held(
             sessions, names, needed, owner, stale=stale, report=report, trial=run
         ),
-        sealing.recovered(story.folder, report),
+        sealing.recovered(history.folder, report),
     ):
-        recover_run(story, sessions, [h.name for h in known.masters], report)
-        change_page.write_page(story.folder, report)
+        recover_run(history, sessions, [h.name for h in known.masters], report)
+        change_page.write_page(history.folder, report)
 
 
 def recover_run(
-    story: RunHistory, sessions: SessionPool, masters: Sequence[str], report: Reporter
+    history: RunHistory, sessions: SessionPool, masters: Sequence[str], report: Reporter
 ) -> None:
     """Find out how the unfinished steps of a run that was interrupted ended, and journal it.
 
@@ -100,41 +100,41 @@ def recover_run(
     a host is unreachable. The hosts' locks must be held. A step whose undo is unknown is
     reported, and stays open.
     """
-    book = Journal(story.folder, None)
+    book = Journal(history.folder, None)
     settled = True
     try:
-        for begun in story.open:
-            prepared = _prepared_step(story, begun)
-            executor = StepExecutor(sessions.session(begun.host), story.header.run)
+        for begun in history.open:
+            prepared = _prepared_step(history, begun)
+            executor = StepExecutor(sessions.session(begun.host), history.header.run)
             try:
                 state, undo = executor.recover(prepared)
             except (PreconditionFailed, StepFailed) as error:
-                report(begun.host, f"{story.header.run}, step {begun.number}: {error}")
+                report(begun.host, f"{history.header.run}, step {begun.number}: {error}")
                 state, undo = StepState.NOT_APPLIED, ()
             except UndoUnknown as error:
                 settled = False
-                report(begun.host, f"{story.header.run}, step {begun.number}: {error}")
+                report(begun.host, f"{history.header.run}, step {begun.number}: {error}")
                 continue
             except RemoteError as error:
                 raise UserError(
-                    f"{begun.host} must report how far {story.header.run} got: {error}"
+                    f"{begun.host} must report how far {history.header.run} got: {error}"
                 ) from None
             book.write(StepDone(begun.host, begun.number, undo, now()))
-            report(begun.host, f"{story.header.run}, step {begun.number} was {state}")
+            report(begun.host, f"{history.header.run}, step {begun.number} was {state}")
         nodes = ClusterNodes(sessions, masters)
-        for host, node in story.cordoned.items():
-            by = f"{node}, which {story.header.run} had cordoned,"
-            if why := worker_gate.uncordon_own(nodes, node, story.cordoned_at[host]):
+        for host, node in history.cordoned.items():
+            by = f"{node}, which {history.header.run} had cordoned,"
+            if why := worker_gate.uncordon_own(nodes, node, history.cordoned_at[host]):
                 report(host, f"{by} is still cordoned ({why}): kubectl uncordon {node}")
                 continue
             book.write(NodeUncordoned(host, node, now()))
             report(host, f"{by} is uncordoned")
-        if story.end is None and settled:
+        if history.end is None and settled:
             book.write(RunFinished(RunState.INTERRUPTED, now()))
     finally:
         book.close()
 
 
-def _prepared_step(story: RunHistory, begun: StepStarted) -> PreparedStep:
-    folder = f"{RUNS}/{story.header.run}/{begun.number}"
+def _prepared_step(history: RunHistory, begun: StepStarted) -> PreparedStep:
+    folder = f"{RUNS}/{history.header.run}/{begun.number}"
     return PreparedStep(begun.step, folder, begun.after, begun.notes)

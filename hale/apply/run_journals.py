@@ -64,8 +64,8 @@ def load_runs(
     found = []
     for path in sorted(reports.glob(f"*/{journal.NAME}")):
         try:
-            if (story := journal.read_run(path.parent)) is not None:
-                found.append(story)
+            if (history := journal.read_run(path.parent)) is not None:
+                found.append(history)
         except UserError as error:
             if unreadable is None:
                 raise

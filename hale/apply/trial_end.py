@@ -32,15 +32,15 @@ def confirm_run(
 
     folder: of the run. A host that is not reached is reported, and PENDING. Raises UserError.
     """
-    story = journal.load_run(folder)
-    name = story.header.run
-    if not story.trials:
+    history = journal.load_run(folder)
+    name = history.header.run
+    if not history.trials:
         raise UserError(f"{name} was not on trial: its changes stay until `invoke undo {name}`.")
     if journal.is_running(folder):
         raise UserError(f"{name} is still running; confirm it once it has ended.")
-    waiting = story.open_trials
+    waiting = history.open_trials
     if waiting:
-        known = ini.load_inventory(Path(story.header.inventory))
+        known = ini.load_inventory(Path(history.header.inventory))
         names = [host.name for host in known.hosts]
         with (
             SessionPool(targets_of(known, login)) as sessions,
@@ -55,12 +55,12 @@ def confirm_run(
                 trial=name,
             ),
         ):
-            replies = _end(story, sessions, waiting, TrialState.CONFIRMED, report)
-        _record(story, replies, report)
-        story = journal.load_run(folder)
-    ended = {host: one.state for host, one in story.trial_ends.items()}
+            replies = _end(history, sessions, waiting, TrialState.CONFIRMED, report)
+        _record(history, replies, report)
+        history = journal.load_run(folder)
+    ended = {host: one.state for host, one in history.trial_ends.items()}
     going_on = {host: reply.state for host, reply in replies.items()} if waiting else {}
-    return dict.fromkeys(story.trials, TrialState.PENDING) | going_on | ended
+    return dict.fromkeys(history.trials, TrialState.PENDING) | going_on | ended
 
 
 def cancel(folder: Path, sessions: SessionPool, hosts: Collection[str], report: Reporter) -> None:
@@ -68,24 +68,24 @@ def cancel(folder: Path, sessions: SessionPool, hosts: Collection[str], report: 
 
     The hosts' locks must be held. Raises UserError where one is not reached.
     """
-    story = journal.load_run(folder)
-    waiting = [host for host in story.open_trials if host in hosts]
+    history = journal.load_run(folder)
+    waiting = [host for host in history.open_trials if host in hosts]
     if not waiting:
         return
-    replies = _end(story, sessions, waiting, TrialState.CANCELLED, report)
-    _record(story, replies, report)
+    replies = _end(history, sessions, waiting, TrialState.CANCELLED, report)
+    _record(history, replies, report)
     if missing := [host for host in waiting if host not in replies]:
         raise UserError(f"nothing was changed: the trial on {', '.join(missing)} goes on.")
 
 
-def collect(story: RunHistory, sessions: SessionPool, report: Reporter) -> None:
+def collect(history: RunHistory, sessions: SessionPool, report: Reporter) -> None:
     """Journal how the trials of a run ended, where its hosts can be reached."""
-    if story.open_trials:
-        _record(story, _end(story, sessions, story.open_trials, None, report), report)
+    if history.open_trials:
+        _record(history, _end(history, sessions, history.open_trials, None, report), report)
 
 
 def _end(
-    story: RunHistory,
+    history: RunHistory,
     sessions: SessionPool,
     hosts: Iterable[str],
     goal: TrialState | None,
@@ -93,7 +93,7 @@ def _end(
 ) -> dict[str, TrialReply]:
     """What each host replies; those that do not are reported."""
     hosts = list(hosts)
-    run = story.header.run
+    run = history.header.run
     found: dict[str, TrialReply] = {}
     with ThreadPoolExecutor(len(hosts)) as pool:
         asking = {
@@ -117,18 +117,18 @@ def _end_on_host(
         return error
 
 
-def _record(story: RunHistory, replies: Mapping[str, TrialReply], report: Reporter) -> None:
+def _record(history: RunHistory, replies: Mapping[str, TrialReply], report: Reporter) -> None:
     """Write the ends into the run's journal, and its page."""
     ended = {host: reply for host, reply in replies.items() if reply.state not in _GOES_ON}
     if not ended:
         return
-    with sealing.recovered(story.folder, report):
-        with closing(Journal(story.folder, None)) as book:
+    with sealing.recovered(history.folder, report):
+        with closing(Journal(history.folder, None)) as book:
             for host, reply in ended.items():
                 end = TrialEnded(host, reply.state, reply.since, reply.problems, now())
                 book.write(end)
-                story.trial_ends[host] = end
+                history.trial_ends[host] = end
                 sentence = trial_sentence(end.state, end.since)
-                report(host, "; ".join([f"{story.header.run}: {sentence}", *end.problems]))
-        if change_page.has_page(story):
-            change_page.write_page(story.folder, report)
+                report(host, "; ".join([f"{history.header.run}: {sentence}", *end.problems]))
+        if change_page.has_page(history):
+            change_page.write_page(history.folder, report)

@@ -38,44 +38,44 @@ def undo_run(options: ApplyOptions, name: str) -> bool:
 
     name: of its folder. True if the hosts are as they were before it. Raises UserError.
     """
-    story = run_journals.find_run(options.reports, name)
-    if story.header.kind in ("install", "reset"):
+    history = run_journals.find_run(options.reports, name)
+    if history.header.kind in ("install", "reset"):
         raise UserError(
             f"{name} is not a fix. What an install has made is removed by `invoke reset`, and a "
             "reset is followed by `invoke install`."
         )
-    if story.header.kind in ("join", "leave"):
+    if history.header.kind in ("join", "leave"):
         raise UserError(
             f"{name} is not a fix. A join is undone by `invoke federation leave`, and a leave by "
             "`invoke federation join`."
         )
-    known = ini.load_inventory(Path(story.header.inventory))
-    touched = list(dict.fromkeys([*(host for host, _ in story.begun), *story.cordoned]))
+    known = ini.load_inventory(Path(history.header.inventory))
+    touched = list(dict.fromkeys([*(host for host, _ in history.begun), *history.cordoned]))
     chosen = [c.host.name for c in selection.select_hosts(options.hosts, known, lambda uri: ())]
     hosts = [h for h in touched if h in chosen]
     if not hosts:
         print(f"{name} changed nothing on {options.hosts}.")
         return True
     with SessionPool(targets_of(known, options.login)) as sessions:
-        return _undo(options, story, known, hosts, sessions)
+        return _undo(options, history, known, hosts, sessions)
 
 
 def _undo(
     options: ApplyOptions,
-    story: RunHistory,
+    history: RunHistory,
     known: Inventory,
     hosts: list[str],
     sessions: SessionPool,
 ) -> bool:
-    name = story.header.run
+    name = history.header.run
     standard = loader.load_standard(ROOT / "standard")
     scope_of = scope.scopes(standard, known)
-    undo_scope.check_begun(story, scope_of)
-    records = undo_scope.check_undo(story, hosts, scope_of)
-    if story.open or story.end is None or story.cordoned:
-        story = _recover(options, story, known, hosts, sessions)
-        records = undo_scope.check_undo(story, hosts, scope_of)
-    made, changed_since = _plan_undo(options, story, hosts, records, sessions)
+    undo_scope.check_begun(history, scope_of)
+    records = undo_scope.check_undo(history, hosts, scope_of)
+    if history.open or history.end is None or history.cordoned:
+        history = _recover(options, history, known, hosts, sessions)
+        records = undo_scope.check_undo(history, hosts, scope_of)
+    made, changed_since = _plan_undo(options, history, hosts, records, sessions)
     before = _audit_before(options, made, known, standard, sessions)
     print_plan(made, cluster_membership(before.audit), options)
     _refuse_changed(changed_since, options)
@@ -98,32 +98,32 @@ def _undo(
 
 def _recover(
     options: ApplyOptions,
-    story: RunHistory,
+    history: RunHistory,
     known: Inventory,
     hosts: Collection[str],
     sessions: SessionPool,
 ) -> RunHistory:
     """Recover the run; returns its history then. Raises UserError if it cannot be undone yet."""
-    name = story.header.run
-    if journal.is_running(story.folder):
+    name = history.header.run
+    if journal.is_running(history.folder):
         raise UserError(f"{name} is still running; it cannot be undone yet.")
     owner = run_journals.new_owner(recorder.create_run_dir(options.reports, "settle").name)
     recovery.recover_before_undo(
-        story, known, sessions, owner, stale=options.force_unlock, report=console_reporter()
+        history, known, sessions, owner, stale=options.force_unlock, report=console_reporter()
     )
     (options.reports / owner.run).rmdir()
-    story = journal.load_run(story.folder)
-    if unsettled := [b.host for b in story.open if b.host in hosts]:
+    history = journal.load_run(history.folder)
+    if unsettled := [b.host for b in history.open if b.host in hosts]:
         raise UserError(
             f"{name} has steps whose undo is unknown on {', '.join(unsettled)}; see above. "
             "Nothing was undone."
         )
-    return story
+    return history
 
 
 def _plan_undo(
     options: ApplyOptions,
-    story: RunHistory,
+    history: RunHistory,
     hosts: list[str],
     records: Iterable[Record],
     sessions: SessionPool,
@@ -132,14 +132,14 @@ def _plan_undo(
 
     Raises UserError where a host has not noted what it should have, or cannot be read.
     """
-    made_of = plan.load_plan(story.folder / "plan.json")
+    made_of = plan.load_plan(history.folder / "plan.json")
     machines = {h.host: h.machine_id for h in made_of.hosts}
-    made = undo.build_undo_plan(story, hosts, made_of.profile, machines)
+    made = undo.build_undo_plan(history, hosts, made_of.profile, machines)
     try:
         undo_scope.check_records(
-            story, records, lambda host, file: undo.noted(sessions.session(host), file)
+            history, records, lambda host, file: undo.noted(sessions.session(host), file)
         )
-        return undo.with_diffs(made, story, sessions, force=options.force)
+        return undo.with_diffs(made, history, sessions, force=options.force)
     except (StepFailed, RemoteError) as error:
         raise UserError(f"the undo plan cannot be read: {error}") from None
 

@@ -22,10 +22,10 @@ def table(reports: Path) -> Table:
     A file that is no journal of a run is a row too. Raises UserError for an invalid one of a drill.
     """
     invalid: list[UserError] = []
-    stories = run_journals.load_runs(reports, invalid.append)
-    rows = [_row(story, stories) for story in stories]
+    histories = run_journals.load_runs(reports, invalid.append)
+    rows = [_row(history, histories) for history in histories]
     rows += [_invalid(error) for error in invalid]
-    rows += [_drill(story) for story in drills.load_drills(reports)]
+    rows += [_drill(history) for history in drills.load_drills(reports)]
     cells = [[escape_controls(c) for c in row] for row in sorted(rows, reverse=True)]
     shown = Table(box=None)
     # The name is for `invoke undo`: it is never shortened.
@@ -37,29 +37,29 @@ def table(reports: Path) -> Table:
     return shown
 
 
-def _row(story: RunHistory, stories: Iterable[RunHistory]) -> _RunRow:
-    header = story.header
-    by = ", ".join(s.header.run for s in stories if s.header.of == header.run and _succeeded(s))
-    state = f"{story.state}, undone by {by}" if by else story.state
-    if story.trials:
-        state = f"{state}, {_trial(story)}"
-    hosts = {host for host, _ in story.begun} | {a.host for a in story.acts}
-    done = sum(bool(d.undo) for d in story.done.values()) + len(story.acts)
+def _row(history: RunHistory, histories: Iterable[RunHistory]) -> _RunRow:
+    header = history.header
+    by = ", ".join(s.header.run for s in histories if s.header.of == header.run and _succeeded(s))
+    state = f"{history.state}, undone by {by}" if by else history.state
+    if history.trials:
+        state = f"{state}, {_trial(history)}"
+    hosts = {host for host, _ in history.begun} | {a.host for a in history.acts}
+    done = sum(bool(d.undo) for d in history.done.values()) + len(history.acts)
     approved = f", approved by {header.approved_by}" if header.approved_by else ""
     ticket = f", {header.ticket}" if header.ticket else ""
     return (
         header.run,
         f"{header.operator}@{header.source_host}{approved}{ticket}",
         fold_hostnames(sorted(hosts)) or "none",
-        f"{done} done, {len(story.skipped)} not",
+        f"{done} done, {len(history.skipped)} not",
         f"undoes {header.of}: {state}" if header.of else state,
     )
 
 
-def _trial(story: RunHistory) -> str:
+def _trial(history: RunHistory) -> str:
     """How the trial of a run stands, as far as its journal has it."""
     ends: dict[TrialState, list[str]] = {}
-    for host, end in story.trial_ends.items():
+    for host, end in history.trial_ends.items():
         ends.setdefault(end.state, []).append(host)
     parts = [
         f"{state.value} on {fold_hostnames(sorted(hosts))}"
@@ -67,11 +67,11 @@ def _trial(story: RunHistory) -> str:
         else f"{_BY_HOST[state]}: {fold_hostnames(sorted(hosts))}"
         for state, hosts in ends.items()
     ]
-    if waiting := story.open_trials:
-        until = max(story.trials[host].until for host in waiting)
+    if waiting := history.open_trials:
+        until = max(history.trials[host].until for host in waiting)
         over = until <= now()
         parts.append(
-            f"trial over since {until}: `invoke confirm {story.header.run}` reports its end"
+            f"trial over since {until}: `invoke confirm {history.header.run}` reports its end"
             if over
             else f"on trial until {until}"
         )
@@ -94,14 +94,14 @@ def _succeeded(undo: RunHistory) -> bool:
     return undo.state is RunState.FINISHED
 
 
-def _drill(story: drills.DrillHistory) -> _RunRow:
-    owner = story.header.owner
-    left = " and ".join(f"{t.kind} of {t.host}" for t in story.active_faults)
+def _drill(history: drills.DrillHistory) -> _RunRow:
+    owner = history.header.owner
+    left = " and ".join(f"{t.kind} of {t.host}" for t in history.active_faults)
     back = f": {left} not reverted, run `invoke drill --revert`" if left else ""
     return (
-        story.folder.name,
+        history.folder.name,
         f"{owner.operator}@{owner.source_host}",
-        fold_hostnames(sorted(story.hosts)) or "none",
-        f"{', '.join(story.kinds) or 'no fault'} injected",
-        story.state + ("" if story.state is drills.DrillState.RUNNING else back),
+        fold_hostnames(sorted(history.hosts)) or "none",
+        f"{', '.join(history.kinds) or 'no fault'} injected",
+        history.state + ("" if history.state is drills.DrillState.RUNNING else back),
     )

@@ -24,40 +24,40 @@ def recover_interrupted(
     found = journal.unfinished(options.reports, str(known.path.resolve()))
     if not found:
         return False
-    for story in found:
-        screen.log("", f"{story.folder.name} was interrupted; reverting what it left")
-        book = DrillJournal(story.folder, None)
+    for history in found:
+        screen.log("", f"{history.folder.name} was interrupted; reverting what it left")
+        book = DrillJournal(history.folder, None)
         try:
-            targets = {**sessions.targets, **_member_targets(options, story)}
-            _release_locks(targets, story, screen)
+            targets = {**sessions.targets, **_member_targets(options, history)}
+            _release_locks(targets, history, screen)
             with SessionPool(targets) as own:
-                wrong = revert.revert_all(story, own, options.power, book.write, screen.log)
+                wrong = revert.revert_all(history, own, options.power, book.write, screen.log)
             if wrong:
                 raise UserError(
-                    f"{story.folder.name} is not fully reverted: {'; '.join(wrong)}. Fix that as "
+                    f"{history.folder.name} is not fully reverted: {'; '.join(wrong)}. Fix that as "
                     "described in docs/drills.md, then run `invoke drill --revert` again."
                 )
             book.write(DrillEnd(DrillState.REVERTED, now()))
         finally:
             book.close()
-            change_page.write_page(story.folder, screen.log)
-            seal_drill(story.folder, screen.log)
+            change_page.write_page(history.folder, screen.log)
+            seal_drill(history.folder, screen.log)
     return True
 
 
-def _member_targets(options: DrillOptions, story: DrillHistory) -> Mapping[str, Target]:
+def _member_targets(options: DrillOptions, history: DrillHistory) -> Mapping[str, Target]:
     """How the hosts of the member are reached that a drill has disconnected. Raises UserError."""
-    if not story.header.member_inventory:
+    if not history.header.member_inventory:
         return {}
-    known = ini.load_inventory(Path(story.header.member_inventory))
+    known = ini.load_inventory(Path(history.header.member_inventory))
     return targets_of(known, options.login)
 
 
-def _release_locks(targets: Mapping[str, Target], story: DrillHistory, screen: LiveView) -> None:
+def _release_locks(targets: Mapping[str, Target], history: DrillHistory, screen: LiveView) -> None:
     """Release the locks of a drill whose process has ended."""
     with SessionPool(targets) as own:  # a host that does not answer now may do so later
         for host in targets:
             try:
-                lock.release(own.session(host), story.header.owner)
+                lock.release(own.session(host), history.header.owner)
             except RemoteError as error:
                 screen.log(host, f"unreachable, so its lock stays: {error}")

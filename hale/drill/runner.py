@@ -267,11 +267,11 @@ class DrillRunner:
 
     def _revert(self, book: DrillJournal, folder: Path) -> list[str]:
         """Revert whatever is left, from the journal, as another process would."""
-        story = journal.load_drill(folder)
-        if story is None:
+        history = journal.load_drill(folder)
+        if history is None:
             return []
         wrong = revert.revert_all(
-            story, self.sessions, self.options.power, book.write, self.view.log
+            history, self.sessions, self.options.power, book.write, self.view.log
         )
         for failure in wrong:
             self.view.log("", f"NOT REVERTED: {failure}")

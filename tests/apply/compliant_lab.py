@@ -154,11 +154,11 @@ class Ready:
         """Carry a plan out with a journal in that folder."""
         return carry_out(made, self.sessions, self.inventory, folder, "fix")
 
-    def take_back(self, story: RunHistory, *, force: bool = False) -> tuple[Plan, list[str]]:
+    def take_back(self, history: RunHistory, *, force: bool = False) -> tuple[Plan, list[str]]:
         """The plan that takes a run back, and what was changed since."""
-        hosts = list(dict.fromkeys(host for host, _ in story.begun))
-        made = undo.build_undo_plan(story, hosts, audit.PROFILE, {})
-        return undo.with_diffs(made, story, self.sessions, force=force)
+        hosts = list(dict.fromkeys(host for host, _ in history.begun))
+        made = undo.build_undo_plan(history, hosts, audit.PROFILE, {})
+        return undo.with_diffs(made, history, self.sessions, force=force)
 
     def power_cycle(self, hosts: Sequence[str]) -> None:
         """Cut the hosts' power; connections to them are gone."""

@@ -198,7 +198,7 @@ def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
         assert f"run {folder.parent.name}-{folder.name}" in str(refused.value), where
         assert "the lock is stale" in str(refused.value), where
     lock.acquire(session, mine, stale=True)
-    story = _story(folder)
+    history = _history(folder)
     for path, old in harmed.before.items():
         now = plan.sha256(planner.file_reader(harmed.ready.sessions, harmed.host)([path])[path])
         assert now in (old, harmed.after[path]), f"{where}: {path} is half-written"
@@ -207,15 +207,15 @@ def _stale_and_whole(harmed: Harmed, folder: Path, where: str) -> None:
                 f"sha256sum {RUNS}/{folder.parent.name}-{folder.name}/*/original"
             ).stdout.decode()
             assert old in kept, f"{where}: the original of {path} is lost"
-    if story is not None:
-        recovery.recover_run(story, harmed.ready.sessions, [], lambda host, output: None)
+    if history is not None:
+        recovery.recover_run(history, harmed.ready.sessions, [], lambda host, output: None)
         assert not journal.load_run(folder).open
     lock.release(session, mine)
     remaining = host.run("find /etc -name '.hale-new*'").stdout.decode()
     assert not remaining, f"{where}: {remaining}"
 
 
-def _story(folder: Path) -> journal.RunHistory | None:
+def _history(folder: Path) -> journal.RunHistory | None:
     """The journal, if the run came so far that it has a first line."""
     path = folder / journal.NAME
     if not path.exists() or b"\n" not in path.read_bytes():
@@ -225,16 +225,16 @@ def _story(folder: Path) -> journal.RunHistory | None:
 
 def _goes_on_or_back(harmed: Harmed, folder: Path, *, on: bool, where: str) -> None:
     ready, host = harmed.ready, harmed.host
-    runs = [story] if (story := _story(folder)) else []
+    runs = [history] if (history := _history(folder)) else []
     if on:
         made = ready.plan([host])
-        story, leader = ready.apply(made)
+        history, leader = ready.apply(made)
         assert not leader.failed, where
-        runs.append(story)
+        runs.append(history)
         assert not ready.red(ready.rows(host)), where
-    for story in reversed(runs):
-        back, moved = ready.take_back(story)
+    for history in reversed(runs):
+        back, moved = ready.take_back(history)
         assert not moved, where
-        _, leader = ready.apply(back, "undo", story.header.run)
+        _, leader = ready.apply(back, "undo", history.header.run)
         assert not leader.failed, where
     assert ready.listing(host) == harmed.listing, where

@@ -70,8 +70,8 @@ def test_the_reports_fill(small: Desk, command: Command, free: int) -> None:
         require_complete(small.reports)
         changed = command in (Command.FIX, Command.UNDO) and small.is_done(command)
         names = {path.parent.name for path in small.reports.glob(f"*-{command}/{journal.NAME}")}
-        stories = [journal.read_run(small.reports / name) for name in names]
-        assert not changed or any(story and story.begun for story in stories)
+        histories = [journal.read_run(small.reports / name) for name in names]
+        assert not changed or any(history and history.begun for history in histories)
         listed = ended(small.type("runs", f"--reports={small.reports}"))
         assert listed.status == 0, listed.output
         again = ended(small.start(command))

@@ -41,11 +41,11 @@ def written(folder: Path) -> Path:
 
 def test_a_journal_tells_what_was_done(tmp_path: Path) -> None:
     path = written(tmp_path)
-    story = journal.load_run(tmp_path)
-    assert story.header == HEADER
-    assert [b.number for b in story.open] == [2]
-    assert story.done["one", 1].undo == (STEP.change,)
-    assert story.state == "interrupted"
+    history = journal.load_run(tmp_path)
+    assert history.header == HEADER
+    assert [b.number for b in history.open] == [2]
+    assert history.done["one", 1].undo == (STEP.change,)
+    assert history.state == "interrupted"
     assert path.stat().st_mode & 0o777 == 0o600
 
 

@@ -121,7 +121,7 @@ class Trip:
     def _apply_and_undo(self, going: Sequence[HostPlan]) -> None:
         ready, names = self.ready, [host.host for host in going]
         listings, units = self._on_each(ready.listing, names), self._on_each(ready.units, names)
-        story, run = ready.apply(_plan_of(self.made, going))
+        history, run = ready.apply(_plan_of(self.made, going))
         assert not run.failed
         rows, again = ready.rows_and_plan(names)
         assert not self._remaining(rows, going), "the plan leaves it"
@@ -129,9 +129,9 @@ class Trip:
         ready.power_cycle(names)
         rows = ready.rows(",".join(names))
         assert not self._remaining(rows, going), "a boot undid it"
-        back, moved = ready.take_back(story)
+        back, moved = ready.take_back(history)
         assert not moved
-        _, run = ready.apply(back, "undo", story.header.run)
+        _, run = ready.apply(back, "undo", history.header.run)
         assert not run.failed
         assert not changes(listings, self._on_each(ready.listing, names))
         restored = [host.host for host in going if self._is_restored(host)]

@@ -104,11 +104,11 @@ def test_a_file_that_cannot_be_written_is_reported_and_unchanged(
     with with_it(host, does, undoes):
         before = state(host)
         made = plan.load_plan(saved)
-        story, run = operator.ready.apply(made)
+        history, run = operator.ready.apply(made)
         (number,) = (
             n for n, step in enumerate(made.hosts[0].steps, 1) if FILE in step.change.describe()
         )
-        assert (HOST, number) not in story.done
+        assert (HOST, number) not in history.done
         assert hint in run.failed[HOST]
         assert state(host) == before
         status, output = operator.type("fix", f"--plan={saved}", *APPLY)

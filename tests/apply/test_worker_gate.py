@@ -333,8 +333,8 @@ def test_a_run_that_was_killed_is_recovered(book: Journal, tmp_path: Path, answe
 def recovered(cluster: Cluster, folder: Path) -> list[str]:
     """What the recovery of the run in that folder reports."""
     reports: list[str] = []
-    story, pool = journal.load_run(folder), cast("SessionPool", cluster)
-    recovery.recover_run(story, pool, ["m1"], lambda host, text: reports.append(text))
+    history, pool = journal.load_run(folder), cast("SessionPool", cluster)
+    recovery.recover_run(history, pool, ["m1"], lambda host, text: reports.append(text))
     return reports
 
 

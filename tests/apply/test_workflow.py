@@ -121,8 +121,8 @@ def test_an_interrupted_run_is_recovered_however_its_inventory_is_typed(
     Journal(reports / "cut-off", header).close()
     recovered: list[str] = []
 
-    def recover(story: RunHistory, *_: Any) -> None:
-        recovered.append(story.header.run)
+    def recover(history: RunHistory, *_: Any) -> None:
+        recovered.append(history.header.run)
 
     monkeypatch.setattr(recovery, "recover_run", recover)
     execute(site, Path("site.ini"), reports)

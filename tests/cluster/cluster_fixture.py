@@ -138,7 +138,7 @@ class Built:
         finally:
             path.unlink()
 
-    def stories(self) -> list[RunHistory]:
+    def histories(self) -> list[RunHistory]:
         """The journals of all runs, the oldest first."""
         found = sorted(self.reports.glob(f"*/{journal.NAME}"))
         return [journal.load_run(p.parent) for p in found]
@@ -325,6 +325,6 @@ class Sampler:
                         self.found.add(f"{where}: {shown[:200]!r}")
 
 
-def phases(story: RunHistory) -> dict[str, str]:
+def phases(history: RunHistory) -> dict[str, str]:
     """Each phase of an install and how it ended."""
-    return {name: entry.state for name, entry in story.phases.items()}
+    return {name: entry.state for name, entry in history.phases.items()}

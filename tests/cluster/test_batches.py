@@ -80,7 +80,7 @@ def cordoned(cluster: Built) -> list[str]:
 def cordons(cluster: Built) -> list[tuple[str, str]]:
     """What the newest run's journal has of cordons."""
     decoder = msgspec.json.Decoder(Entry)
-    path = cluster.stories()[-1].folder / NAME
+    path = cluster.histories()[-1].folder / NAME
     return [
         (type(e).__name__, e.node)
         for e in map(decoder.decode, path.read_bytes().splitlines())
@@ -123,7 +123,7 @@ def test_a_worker_is_drained_before_it_is_interrupted(shop: Built) -> None:
     assert f"refused: {LOUD} was not drained within 12 s" in done.stdout
     assert "violate the pod's disruption budget" in done.stdout
     assert "--no-drain changes it with its pods on it" in done.stdout
-    assert in_turn(shop.stories()[-1]) == [QUIET]
+    assert in_turn(shop.histories()[-1]) == [QUIET]
     assert cordons(shop) == [("NodeCordoned", LOUD), ("NodeUncordoned", LOUD)]
     assert cordoned(shop) == []
     assert shop_on(shop) == LOUD
@@ -133,7 +133,7 @@ def test_a_worker_is_drained_before_it_is_interrupted(shop: Built) -> None:
     done = shop.invoke("fix", *FIX)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{LOUD}: {LOUD} cordoned and drained" in done.stdout
-    assert in_turn(shop.stories()[-1]) == [LOUD]
+    assert in_turn(shop.histories()[-1]) == [LOUD]
     assert cordons(shop) == [("NodeCordoned", LOUD), ("NodeUncordoned", LOUD)]
     assert cordoned(shop) == []
     assert not wait_until(lambda: shop_on(shop) == "", PATIENCE, 1.0), "it is scheduled again"
@@ -150,14 +150,14 @@ def test_a_cordon_of_a_run_that_was_killed_is_recovered(shop: Built) -> None:
             time.sleep(0.5)
     finally:
         running.kill()
-    killed = shop.stories()[-1].header.run
+    killed = shop.histories()[-1].header.run
     done = shop.invoke("fix", *FIX, "--no-drain", "--force-unlock")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{LOUD}, which {killed} had cordoned, is uncordoned" in done.stdout
     assert cordoned(shop) == []
     assert shop_on(shop) == LOUD, "nothing was evicted"
 
-    run = shop.stories()[-1].header.run
+    run = shop.histories()[-1].header.run
     api(shop, f"cordon {LOUD}")  # the operator's own
     try:
         api(shop, "delete pdb/shop")

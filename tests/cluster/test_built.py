@@ -40,32 +40,32 @@ def test_the_audit_at_the_end_is_green(cluster: Built) -> None:
 def test_the_journal_has_every_phase_and_kubeadms_seconds(cluster: Built) -> None:
     if cluster.first is None:
         pytest.skip("the cluster was there before")
-    story = next(s for s in cluster.stories() if s.header.kind == "install")
-    ended = phases(story)
+    history = next(s for s in cluster.histories() if s.header.kind == "install")
+    ended = phases(history)
     assert ended.pop("ready") in ("done", "skipped"), "the last node may be ready when it is asked"
     unasked = {name: ended.pop(name) for name in NOT_ASKED_FOR}
     assert unasked == dict.fromkeys(NOT_ASKED_FOR, "skipped")
     others = [name for name in scheduler.phase_names() if name not in (*NOT_ASKED_FOR, "ready")]
     assert ended == dict.fromkeys(others, "done")
-    own = [a for a in story.acts if a.kubeadm and a.phase != "images"]
-    (pulled,) = (a for a in story.acts if a.kubeadm and a.phase == "images")
+    own = [a for a in history.acts if a.kubeadm and a.phase != "images"]
+    (pulled,) = (a for a in history.acts if a.kubeadm and a.phase == "images")
     assert pulled.host == cluster.lab.hosts[0].name, "as init would do itself"
     assert sorted(a.phase for a in own) == ["init", *["masters"] * 2, *["workers"] * 2]
     assert all(a.seconds > 0.5 for a in own)
-    together = engine.kubeadm_seconds(story.acts)
+    together = engine.kubeadm_seconds(history.acts)
     assert max(a.seconds for a in own) < together < sum(a.seconds for a in (pulled, *own))
 
 
 def test_said_again_it_does_nothing(cluster: Built) -> None:
     done = cluster.install()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    story = cluster.stories()[-1]
-    ended = phases(story)
+    history = cluster.histories()[-1]
+    ended = phases(history)
     # A node whose kubelet is late may be waited for: nothing else of it is done.
     assert ended.pop("ready") in ("done", "skipped")
     others = [name for name in scheduler.phase_names() if name != "ready"]
     assert ended == dict.fromkeys(others, "skipped")
-    assert story.acts == []
+    assert history.acts == []
 
 
 def test_the_plan_of_a_cluster_is_that_nothing_is_to_do(cluster: Built) -> None:
@@ -158,4 +158,4 @@ def test_a_reset_that_costs_the_quorum_is_refused(cluster: Built) -> None:
     assert done.returncode == 1
     assert "etcd has 3 members, and 2 of them are its majority" in done.stderr
     assert "--allow-quorum-loss" in done.stderr
-    assert cluster.stories()[-1].acts == []
+    assert cluster.histories()[-1].acts == []

@@ -53,15 +53,15 @@ def nothing_left(cluster: Built) -> None:
 
 
 def taken(cluster: Built, running: Running, known: set[Path]) -> journal.DrillHistory:
-    """Wait until something is taken away; the story up to then."""
+    """Wait until something is taken away; the history up to then."""
     found: list[journal.DrillHistory] = []
 
     def look() -> bool:
         assert running.child.poll() is None, running.completed().stdout
         for folder in set(cluster.reports.glob("*-drill*")) - known:
-            story = journal.load_drill(folder) if (folder / journal.NAME).exists() else None
-            if story and story.active_faults:
-                found.append(story)
+            history = journal.load_drill(folder) if (folder / journal.NAME).exists() else None
+            if history and history.active_faults:
+                found.append(history)
         return bool(found)
 
     until(look, 600, lambda: running.completed().stdout)
@@ -131,11 +131,11 @@ def test_ctrl_c_gives_back_what_was_taken(cluster: Built) -> None:
     finally:
         running.kill()
     folder = newest(cluster)
-    story = journal.load_drill(folder)
-    assert story
-    assert not story.active_faults
-    assert story.end
-    assert story.end.state == "interrupted"
+    history = journal.load_drill(folder)
+    assert history
+    assert not history.active_faults
+    assert history.end
+    assert history.end.state == "interrupted"
     assert results_file.load_results(folder / "results.json").run.state == "interrupted"
     assert "INTERRUPTED" in (folder / "report.html").read_text()
     assert cluster.lab[host].run("pgrep -x kube-apiserver").stdout
@@ -158,10 +158,10 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
     assert done.returncode == 0, done.stdout
     assert "reverting: haproxy" in done.stdout
     assert cluster.lab[host].run("systemctl is-active haproxy").stdout == b"active\n"
-    story = journal.load_drill(newest(cluster))
-    assert story
-    assert story.end
-    assert story.end.state == "restored"
+    history = journal.load_drill(newest(cluster))
+    assert history
+    assert history.end
+    assert history.end.state == "restored"
     nothing_left(cluster)
     again = cluster.invoke("drill", "--revert")
     assert again.returncode == 0

@@ -158,12 +158,12 @@ def states(cluster: Built) -> dict[str, bytes]:
     return {name: cluster.lab[name].run(_STATE).stdout for name in TOUCHED}
 
 
-def in_turn(story: RunHistory) -> list[str]:
+def in_turn(history: RunHistory) -> list[str]:
     """The hosts as they were changed. Fails where one began before another had ended."""
     turns: list[str] = []
     at_work = ""
     decoder = msgspec.json.Decoder(Entry)
-    for entry in map(decoder.decode, (story.folder / NAME).read_bytes().splitlines()):
+    for entry in map(decoder.decode, (history.folder / NAME).read_bytes().splitlines()):
         if isinstance(entry, StepStarted | StepDone):
             assert at_work in ("", entry.host), f"{entry.host} while {at_work} was at work"
             at_work = entry.host
@@ -199,13 +199,13 @@ def test_masters_are_mended_one_at_a_time_and_nobody_notices(
         (host, which) for host in TOUCHED for which in ("SYS-IP-FORWARD", "SVC-KUBELET-NOFILE")
     }
     assert rows["after"] == []
-    assert in_turn(broken.stories()[-1]) == [WORKER, *others, owner]
+    assert in_turn(broken.histories()[-1]) == [WORKER, *others, owner]
     assert broken.owner() == owner, "nobody had to take it over"
 
-    run = broken.stories()[-1].header.run
+    run = broken.histories()[-1].header.run
     done = broken.invoke("undo", run, "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert in_turn(broken.stories()[-1]) == [WORKER, *others, owner]
+    assert in_turn(broken.histories()[-1]) == [WORKER, *others, owner]
     assert states(broken) == before
 
     assert serving(broken) == serves, "nothing that serves was restarted"
@@ -237,7 +237,7 @@ def test_a_guard_that_a_waiver_accepts_closes_no_gate(unbalanced: tuple[Built, s
     before = states(cluster)[CHANGED]
     done = cluster.invoke(*fix)
     assert done.returncode == 1, done.stdout + done.stderr
-    end = cluster.stories()[-1].hosts[CHANGED]
+    end = cluster.histories()[-1].hosts[CHANGED]
     assert end.state == "refused"
     assert f"HA-LB-BACKENDS on {host}: FAIL" in end.reason
     assert states(cluster)[CHANGED] == before
@@ -250,7 +250,7 @@ def test_a_guard_that_a_waiver_accepts_closes_no_gate(unbalanced: tuple[Built, s
     assert done.returncode == 0, done.stdout + done.stderr
     done = cluster.invoke(*fix)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert cluster.stories()[-1].hosts[CHANGED].state == "done"
+    assert cluster.histories()[-1].hosts[CHANGED].state == "done"
     assert b"# commented by Hale" in cluster.lab[CHANGED].run(f"cat {SYSCTL}").stdout
 
 
@@ -258,9 +258,9 @@ def test_no_master_is_changed_while_a_member_of_etcd_is_away(broken: Built, away
     before = states(broken)
     done = broken.invoke("fix", *FIX, "--max-fail=3")
     assert done.returncode == 1, done.stdout + done.stderr
-    story = broken.stories()[-1]
-    assert in_turn(story) == [WORKER]
-    ends = story.hosts
+    history = broken.histories()[-1]
+    assert in_turn(history) == [WORKER]
+    ends = history.hosts
     assert {h: e.state for h, e in ends.items()} == {
         WORKER: "done", **dict.fromkeys(MASTERS, "refused"),
     }  # fmt: skip

@@ -90,15 +90,15 @@ def routed(cluster: Built) -> Iterator[Path]:
         for name in PHASES:
             assert f"would do: k8s-master-01: run the {name}" in plan.stdout, plan.stdout[-3000:]
         done = cluster.install("--inventory", str(path))
-        story = cluster.stories()[-1]
+        history = cluster.histories()[-1]
         # Its audit waits for a minute, and a busy machine may start the pods for longer.
         if done.returncode:
             done = cluster.install("--inventory", str(path))
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-        ended = {name for name, state in phases(story).items() if state == "done"}
+        ended = {name for name, state in phases(history).items() if state == "done"}
         # A node whose kubelet is late may be waited for.
         assert ended - {"ready"} == set(PHASES)
-        assert {act.phase for act in story.acts} == set(PHASES), "nothing else is changed"
+        assert {act.phase for act in history.acts} == set(PHASES), "nothing else is changed"
         objects = "---".join((ROUTES, SECURE, f"\n{traefik.SITE_SECRET}\n"))
         cluster.lab[FIRST].run(f"{KUBECTL} apply -f -", input=objects.encode())
         wait = f"{KUBECTL} -n lab rollout status deployment other --timeout 300s"

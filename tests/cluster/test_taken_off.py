@@ -268,7 +268,7 @@ def test_etcd_and_the_load_balancer_may_be_the_sites_own(cluster: Built, theirs:
     assert cluster.killed("init", 5.0, *known)
     done = cluster.install("--force-unlock", *known)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-    acts = [a.title for a in cluster.stories()[-1].acts]
+    acts = [a.title for a in cluster.histories()[-1].acts]
     assert "an interrupted init is cleaned up" in acts
     found = results_file.load_results(
         max(cluster.reports.glob("*-install/*-audit")) / "results.json"
@@ -384,7 +384,7 @@ def test_an_install_is_cut_off_again_and_again(cluster: Built) -> None:
             cluster.killed(cut.phase, cut.after)
     done = cluster.install("--force-unlock")
     assert done.returncode == 0, f"{printed}\n{done.stdout[-5000:]}\n{done.stderr[-1000:]}"
-    assert set(phases(cluster.stories()[-1]).values()) <= {"done", "skipped"}
+    assert set(phases(cluster.histories()[-1]).values()) <= {"done", "skipped"}
 
 
 def powerless(cluster: Built, cut: Cut) -> None:

@@ -232,13 +232,13 @@ def of_apply(site: Site) -> ApplyOptions:
     return ApplyOptions(site.reports, known.path)
 
 
-def undo(site: Site, **story: Any) -> object:
+def undo(site: Site, **history: Any) -> object:
     options = of_apply(site)
     header = SimpleNamespace(kind="fix", inventory=str(site.path), run="earlier")
     begun = {("m1", 1): None}
     ended = SimpleNamespace(**{
         "header": header, "begun": begun, "open": [], "end": "", "cordoned": {}, "open_trials": [],
-        "folder": site.reports, **story,
+        "folder": site.reports, **history,
     })  # fmt: skip
     site.parts(
         undo_workflow,

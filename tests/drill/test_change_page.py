@@ -154,7 +154,7 @@ def test_a_revert_completes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
     folder = drill(tmp_path / "reports" / "1-drill", VIP, inventory=str(inventory))
 
     def revert_all(
-        story: object, sessions: object, power: object, write: object, log: object
+        history: object, sessions: object, power: object, write: object, log: object
     ) -> list[str]:
         assert callable(write)
         write(BACK)

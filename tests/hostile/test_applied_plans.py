@@ -52,14 +52,14 @@ def test_a_step_of_no_plan_of_now_is_refused_and_the_others_are_made(
         path.write_text("")
     steps = [appended(path, "a line") for path in paths]
     paths[2].write_text("a line\n")
-    complete, story = apply(host, tmp_path, planned(*steps), (2, 3))
+    complete, history = apply(host, tmp_path, planned(*steps), (2, 3))
     assert not complete
     assert [path.read_text() for path in paths] == ["a line\n", "", "a line\n"]
-    assert [(s.number, s.state, s.reason) for s in story.skipped] == [
+    assert [(s.number, s.state, s.reason) for s in history.skipped] == [
         (2, StepState.REFUSED, fresh.WHY),
         (3, StepState.UNCHANGED, ""),
     ]
-    assert set(story.done) == {(NAME, 1)}
+    assert set(history.done) == {(NAME, 1)}
 
 
 def test_a_step_whose_host_has_changed_has_the_hosts_reason(
@@ -67,21 +67,21 @@ def test_a_step_whose_host_has_changed_has_the_hosts_reason(
 ) -> None:
     path = host.etc / "edited"
     path.write_text("by hand\n")
-    _, story = apply(host, tmp_path, planned(appended(path, "a line")), (1,))
-    assert "has other bytes" in story.skipped[0].reason
+    _, history = apply(host, tmp_path, planned(appended(path, "a line")), (1,))
+    assert "has other bytes" in history.skipped[0].reason
     assert path.read_text() == "by hand\n"
 
 
 # --- an undo ---
 
 
-def check(host: LocalHost, story: RunHistory, *links: str) -> None:
+def check(host: LocalHost, history: RunHistory, *links: str) -> None:
     """As an undo does, for remedies that edit no file and make these links."""
     found = Scope()
     found.kinds = {FileEdit, SymlinkChange}
     found.parts = [RemedyScope(links=dict.fromkeys(links, ("/dev/null",)))]
-    records = undo_scope.check_undo(story, [NAME], lambda host, names: found)
-    undo_scope.check_records(story, records, lambda _, file: undo.noted(host.session, file))
+    records = undo_scope.check_undo(history, [NAME], lambda host, names: found)
+    undo_scope.check_records(history, records, lambda _, file: undo.noted(host.session, file))
 
 
 def test_the_hosts_own_records_agree_with_its_journal(host: LocalHost, tmp_path: Path) -> None:
@@ -89,10 +89,10 @@ def test_the_hosts_own_records_agree_with_its_journal(host: LocalHost, tmp_path:
     file.write_text("")
     link.symlink_to("/lib/before")
     mask: Action = SymlinkChange(str(link), "/dev/null", "/lib/before", "why")
-    complete, story = apply(host, tmp_path, planned(appended(file, "a line"), Step(("X",), mask)))
+    complete, history = apply(host, tmp_path, planned(appended(file, "a line"), Step(("X",), mask)))
     assert complete
     assert str(link.readlink()) == "/dev/null"
-    check(host, story, str(link))
+    check(host, history, str(link))
     journal = tmp_path / "journal.jsonl"
     honest = journal.read_text()
     for true, forged in (

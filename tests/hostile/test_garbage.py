@@ -95,10 +95,10 @@ def test_an_answer_after_the_change_keeps_the_step_open(
         patch.setattr("hale.apply.executor.inverse_changes", _garbled_once_applied(path, before))
         assert not run.run()
         journal.close()
-        story = load_run(tmp_path)
-        assert "the change was made, and stays" in story.hosts[NAME].reason
-        assert story.hosts[NAME].state is HostState.FAILED
-        assert (story.skipped, len(story.open)) == ([], 1)
+        history = load_run(tmp_path)
+        assert "the change was made, and stays" in history.hosts[NAME].reason
+        assert history.hosts[NAME].state is HostState.FAILED
+        assert (history.skipped, len(history.open)) == ([], 1)
         recover_run(load_run(tmp_path), pool_of(host), [], lambda h, t: events.append(t))
     assert "the change was made" in events[0]
     assert len(load_run(tmp_path).open) == 1

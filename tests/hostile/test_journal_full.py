@@ -62,13 +62,13 @@ def test_it_fills(host: LocalHost, tmp_path: Path, part: int) -> None:
         book.close()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    story = load_run(folder)
+    history = load_run(folder)
     assert book.path.read_bytes().endswith(b"}\n")
-    assert story.state in (RunState.INTERRUPTED, RunState.FAILED)
+    assert history.state in (RunState.INTERRUPTED, RunState.FAILED)
     changed = {n for n, name in enumerate(FILES, 1) if (host.etc / name).read_bytes() == NEW}
     same = {n for n, name in enumerate(FILES, 1) if (host.etc / name).read_bytes() == OLD}
     assert changed | same == {1, 2, 3}
-    assert {(NAME, n) for n in changed} <= set(story.begun)
+    assert {(NAME, n) for n in changed} <= set(history.begun)
     if part == 0:
         assert not changed
 

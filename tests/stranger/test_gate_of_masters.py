@@ -37,7 +37,7 @@ def test_dns_on_one_node_closes_the_gate_of_masters(one_dns: Stranger) -> None:
     done = one_dns.invoke(*FIX)
     output = done.stdout[-3000:] + done.stderr[-2000:]
     assert done.returncode == 1, output
-    end = one_dns.stories()[-1].hosts[MASTER]
+    end = one_dns.histories()[-1].hosts[MASTER]
     assert end.state == "refused", output
     assert "CMP-COREDNS on cluster: FAIL" in end.reason
     assert one_dns.lab[MASTER].run(content).stdout == b"net.ipv4.ip_forward=0\n"
@@ -46,5 +46,5 @@ def test_dns_on_one_node_closes_the_gate_of_masters(one_dns: Stranger) -> None:
     done = one_dns.invoke(*FIX)
     output = done.stdout[-3000:] + done.stderr[-2000:]
     assert done.returncode == 0, output
-    assert one_dns.stories()[-1].hosts[MASTER].state == "done", output
+    assert one_dns.histories()[-1].hosts[MASTER].state == "done", output
     assert b"# commented by Hale" in one_dns.lab[MASTER].run(content).stdout

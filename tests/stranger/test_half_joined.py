@@ -18,7 +18,7 @@ def test_a_node_whose_object_was_deleted_is_refused(stranger: Stranger) -> None:
     try:
         done = stranger.install()
         assert host.run(KEPT).stdout == before
-        steps = [a.title for story in stranger.stories() for a in story.acts]
+        steps = [a.title for history in stranger.histories() for a in history.acts]
         assert steps == []
         assert done.returncode == 1, done.stdout[-3000:] + done.stderr[-2000:]
         assert (

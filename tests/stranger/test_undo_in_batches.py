@@ -106,7 +106,7 @@ def _require_one_by_one(folder: Path) -> None:
 def test_undo_goes_from_worker_to_worker(limited: Stranger) -> None:
     done = limited.invoke("fix", *FIX)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    fixed = limited.stories()[-1]
+    fixed = limited.histories()[-1]
     _require_one_by_one(fixed.folder)
     for name in WORKERS:
         assert int(limited.lab[name].run(_LIMIT).stdout) > 4096

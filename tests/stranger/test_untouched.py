@@ -85,7 +85,7 @@ def test_a_fix_and_its_undo_leave_it_as_it_was(stranger: Stranger) -> None:
         done = stranger.invoke("fix", *LIMITS, "--apply", "--yes")
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
         assert stranger.lab[built.VOLUME_HOST].run(content).stdout != before
-        run = stranger.stories()[-1].header.run
+        run = stranger.histories()[-1].header.run
         done = stranger.invoke("undo", run, "--yes")
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
     assert stranger.lab[built.VOLUME_HOST].run(content).stdout == before

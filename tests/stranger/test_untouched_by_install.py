@@ -15,7 +15,7 @@ def test_an_install_of_what_is_there_changes_nothing(stranger: Stranger) -> None
     assert done.returncode in (0, 1), output
     for path in ("/etc/haproxy/haproxy.cfg", "/etc/keepalived/keepalived.conf"):
         assert f"{path} is not as Hale wrote it: left as it is" in done.stdout, output
-    assert [act.title for act in stranger.stories()[-1].acts] == [], output
+    assert [act.title for act in stranger.histories()[-1].acts] == [], output
 
 
 @pytest.mark.soak("two minutes")
@@ -27,7 +27,7 @@ def test_without_kube_proxy_it_stays_without(stranger: Stranger) -> None:
         done = stranger.install(*WITHOUT_LIMITS)
     output = done.stdout[-4000:] + done.stderr[-2000:]
     assert done.returncode in (0, 1), output
-    assert [act.title for act in stranger.stories()[-1].acts] == [], output
+    assert [act.title for act in stranger.histories()[-1].acts] == [], output
     names = "-n kube-system get daemonsets,deployments -o name"
     assert not {"daemonset.apps/kube-proxy", "deployment.apps/coredns"} & set(
         stranger.kubectl(names).split()

@@ -119,7 +119,7 @@ def test_a_worker_is_reset_and_joins_again(stranger: Stranger) -> None:
     host.run("rm /etc/apt/sources.list.d/site.list")
     assert stranger.killed("workers", 3.0, *WITHOUT_LIMITS)
     done = stranger.install("--force-unlock", *WITHOUT_LIMITS)
-    output = f"{[a.title for s in stranger.stories() for a in s.acts]}\n{done.stdout[-3000:]}"
+    output = f"{[a.title for s in stranger.histories() for a in s.acts]}\n{done.stdout[-3000:]}"
     ready = stranger.kubectl(f"get node {WORKER} --no-headers").split()
     assert ready[1] == "Ready", output
     assert host.run(f"ls {kubernetes.JOIN_BEGAN}", check=False).returncode == 2, output
@@ -138,11 +138,11 @@ def test_a_new_worker_joins_without_touching_another_host(stranger: Stranger) ->
     stranger.kubectl(f"drain {WORKER} --ignore-daemonsets --delete-emptydir-data --force")
     stranger.kubectl(f"delete node {WORKER}")
     host.reset()
-    known = len(stranger.stories())
+    known = len(stranger.histories())
     done = stranger.install("--fix")
     output = done.stdout[-4000:] + done.stderr[-2000:]
     assert stranger.kubectl(f"get node {WORKER} --no-headers").split()[1] == "Ready", output
-    runs = stranger.stories()[known:]
+    runs = stranger.histories()[known:]
     assert {step.host for run in runs for step in run.begun.values()} == {WORKER}, output
     # The first master has the token for the join.
     assert {act.host for run in runs for act in run.acts} == {WORKER, "k8s-master-01"}, output
@@ -181,7 +181,7 @@ def test_a_master_is_reset_and_joins_again(stranger: Stranger) -> None:
     assert done.returncode == 1, output
     with stranger.edited(("vip_port=", "endpoint_kind=external\nvip_port=")) as path:
         done = stranger.install(*WITHOUT_LIMITS, "--inventory", str(path))
-    output = f"{[a.title for s in stranger.stories() for a in s.acts]}\n{done.stdout[-3000:]}"
+    output = f"{[a.title for s in stranger.histories() for a in s.acts]}\n{done.stdout[-3000:]}"
     assert stranger.kubectl(f"get node {MASTER} --no-headers").split()[1] == "Ready", output
     built.settle(stranger.lab)
     last = snapshot.take(stranger.lab)
