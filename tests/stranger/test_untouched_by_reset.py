@@ -191,3 +191,20 @@ def test_a_master_is_reset_and_joins_again(stranger: Stranger) -> None:
         k for k in last.items() if k[0].startswith(balancer)
     ]
     stranger.spoiled = False
+
+
+@pytest.mark.soak("three minutes, and a new cluster for the next test")
+def test_a_reset_of_all_leaves_what_is_the_sites(stranger: Stranger) -> None:
+    """Volumes, packages, the load balancer's and containerd's files, podman's, other servers."""
+    before = snapshot.take(stranger.lab)
+    stranger.spoiled = True
+    done = stranger.reset()
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    after = {
+        f"{host.name}: {what}": value
+        for host in stranger.lab.hosts
+        for what, value in snapshot.host_lines(host)
+    }
+    before = {k: v for k, v in before.items() if not k.startswith("cluster: ")}
+    taken = tuple(f"{h.name}: {what}" for h in stranger.lab.hosts for what in TAKEN)
+    stranger.require_unchanged(before, after, taken)
