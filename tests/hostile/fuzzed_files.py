@@ -7,14 +7,16 @@ from pathlib import Path
 import msgspec
 
 from hale.apply import journal
-from hale.audit import accepted, evidence_file, results_file, waivers
+from hale.audit import accepted, boots, evidence_file, results_file, waivers
 from hale.drill import journal as drills
 from hale.files import manifest
 from hale.install import saved_plan
 from hale.install.cluster_context import documents as yaml_documents
 from hale.install.options import InstallOptions
 from hale.inventory import cluster_spec, ini
+from hale.model import results
 from hale.model.comparison import AcceptedRun, ComparedRow
+from hale.model.results import ConfigLineRecord, HostRecord, Result, Results, Run
 from hale.model.verdict import Verdict
 from hale.paths import ROOT
 from hale.plan import plan
@@ -29,6 +31,7 @@ from tests.install import factories
 KINDS = (
     *("plan", "journal", "drill's journal", "evidence", "results", "inventory", "baseline"),
     *("waivers", "accepted results", "manifest", "install plan", "site's YAML"),
+    "earlier results",
 )
 KNOWN = ini.load_inventory(DATA / "inventory.ini")
 
@@ -92,12 +95,40 @@ def documents(folder: Path) -> dict[str, tuple[str, str, Callable[[Path], object
         "accepted results": (accepted.NAME, _accepted(), accepted.load_accepted),
         "manifest": (manifest.NAME, _manifest(folder), _differences),
         "install plan": ("i.json", _install_plan(folder), saved_plan.load),
+        "earlier results": ("results.json", _audited("a", "2026-01-01"), _proven_by),
         "site's YAML": (
             "network.yaml",
             f"{factories.NETWORK}---\nkind: List\nitems: [&a {{kind: x}}, *a]\n",
             lambda path: yaml_documents(path, path.read_bytes()),
         ),
     }
+
+
+def _audited(boot: str, day: str) -> str:
+    return results_file.encode_results(_audit(boot, day)).decode()
+
+
+def _audit(boot: str, day: str) -> Results:
+    """Of one host with a setting that passes, now and after its next boot."""
+    required = {f.name: "" for f in msgspec.structs.fields(Run) if f.required}
+    given = {"packages": {}, "command_line": [], "kind": "audit", "state": "finished"}
+    host = HostRecord("h", machine_id="m", boot_id=boot, read_at=f"{day}T00:00:00.000Z")
+    common = ("SYS-IP-FORWARD", "runtime", Verdict.PASS, 9, "", "", "", "", "", "", "")
+    now = Result("h", *common)
+    lines = [ConfigLineRecord("/etc/sysctl.d/k8s.conf", 1, "net.ipv4.ip_forward=1", True, 5.0)]
+    then = msgspec.structs.replace(now, aspect="persisted", settings=lines)
+    run = msgspec.convert(required | given, Run)
+    return Results(results.SCHEMA, run, [host], [now, then], [])
+
+
+def _proven_by(path: Path) -> object:
+    """Whether an audit of a later boot takes this one for a proof."""
+    earlier = path.parent / "earlier"
+    earlier.mkdir(exist_ok=True)
+    (earlier / path.name).write_bytes(path.read_bytes())
+    mine = _audit("b", "2026-01-02")
+    boots.mark_reboot_proven(mine, path.parent / "own")
+    return mine.results[1].reboot_proven
 
 
 def _inventory(path: Path) -> object:
