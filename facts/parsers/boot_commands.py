@@ -48,6 +48,7 @@ _PROGRAMS = (
     "swapon|ip|ifconfig|ifup|ifdown|hostname|hostnamectl|firewalld|nft|ufw|netfilter-persistent"
     "|setenforce"
     "|ip6?tables(-nft|-legacy)?(-restore|-apply)?"
+    "|shorewall6?(-lite)?|ferm|firehol|csf|arno-iptables-firewall"
 )
 _COPIES = "cp|mv|ln|install|rsync|tar|mount"
 _EDITORS = f"tee|sed|perl|rm|dd|truncate|patch|ed|ex|{_COPIES}"

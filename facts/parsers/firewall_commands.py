@@ -1,9 +1,11 @@
 """Commands that a boot runs and that may load rules of a firewall. Not a subject.
 
 What the services load that facts/firewalls.py reads is left out, and so are commands that cannot
-drop anything: lists, chains, policies and rules that accept.
+drop anything: lists, chains, policies and rules that accept. Programs that make rules of iptables
+from a configuration of their own, as Shorewall does, may drop anything.
 
-Sources: iptables(8), iptables-restore(8), iptables-apply(8); nft(8).
+Sources: iptables(8), iptables-restore(8), iptables-apply(8); nft(8); shorewall(8), ferm(1),
+firehol(1), arno-iptables-firewall(8); csf's readme.txt ("csf(1) options").
 """
 
 import re
@@ -20,7 +22,27 @@ _FRONTS = tuple(
     for kind in ("", "-nft", "-legacy")
     for does in ("", "-restore", "-apply")
 )
-_NAMED = r"(^|[^A-Za-z0-9_.-])(ip6?tables(-nft|-legacy)?(-restore|-apply)?|nft)([ \t]|$)"
+# Programs that make rules of iptables, and what of their words makes none.
+_GENERATORS = (
+    *("shorewall", "shorewall6", "shorewall-lite", "shorewall6-lite"),
+    *("ferm", "firehol", "csf", "arno-iptables-firewall"),
+)
+_MAKES_NONE = (
+    "stop",
+    "clear",
+    "status",
+    "show",
+    "check",
+    "version",
+    "--noexec",
+    "--stop",
+    "-x",
+    "-l",
+)
+_NAMED = (
+    r"(^|[^A-Za-z0-9_.-])(ip6?tables(-nft|-legacy)?(-restore|-apply)?|nft"
+    rf"|{'|'.join(_GENERATORS)})([ \t]|$)"
+)
 _LOADS = ("-restore", "-apply")
 # Of ufw(8) and netfilter-persistent(8).
 _TURNS_ON = ("enable", "start", "reload", "restart")
@@ -35,6 +57,9 @@ def loading(
 
     Raises Unreadable.
     """
+    if make == "iptables":
+        for program in _GENERATORS:
+            yield from service_commands.starting(readings, f"{program}.service")
     for command in boot_commands.commands(readings, _NAMED):
         if command.source.path.endswith(tuple(f"/{name}" for name in known)):
             continue
@@ -78,4 +103,7 @@ def _may_drop(words: Sequence[str], make: Literal["iptables", "nftables"]) -> bo
         if front.endswith(_LOADS):
             return "--test" not in words and "-t" not in words[at + 1 : at + 2]
         return any(word in _DROPS for word in words[at + 1 :])
-    return False
+    return any(
+        (at := program_at(words, program)) >= 0 and not {*words[at + 1 :]} & {*_MAKES_NONE}
+        for program in _GENERATORS
+    )

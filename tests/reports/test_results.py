@@ -360,10 +360,14 @@ NO_AUDIT = "no audit of an earlier boot was found"
         ({"earlier": {"state": "interrupted"}}, NO_AUDIT),
         ({"earlier": {"kind": "drill"}}, NO_AUDIT),
         ({"place": "2026-01-02T000000Z-audit"}, NO_AUDIT),  # the run itself
-        ({"damage": lambda raw: raw[:300]}, NO_AUDIT),
-        ({"damage": lambda raw: b"[" * 100_000}, NO_AUDIT),
-        ({"damage": lambda raw: raw.replace(b"hale.results/2", b"hale.results/9")}, NO_AUDIT),
-        ({"damage": lambda raw: b""}, NO_AUDIT),
+        pytest.param({"damage": lambda raw: raw[:300]}, NO_AUDIT, id="cut off"),
+        pytest.param({"damage": lambda raw: b"[" * 100_000}, NO_AUDIT, id="nested"),
+        pytest.param(
+            {"damage": lambda raw: raw.replace(b"hale.results/2", b"hale.results/9")},
+            NO_AUDIT,
+            id="another schema",
+        ),
+        pytest.param({"damage": lambda raw: b""}, NO_AUDIT, id="empty"),
     ],
     ids=str,
 )
