@@ -12,12 +12,15 @@ unseen /etc/systemd/system /usr/local/lib/systemd/system /etc/systemd/system/*.w
 for folder in $folders; do [ -x "$folder" ] || unseen "$folder"; done
 # plain FILE: whether its path has only characters that need no quotes.
 plain() { case $1 in *[!A-Za-z0-9@:_./-]*) return 1 ;; esac; }
-# drop_ins FOLDER: the files of a folder of drop-ins, for `units`.
+# drop_ins FOLDER: the files of a folder of drop-ins, for `units`; one of /etc replaces others of its
+# name.
 drop_ins() {
   [ -e "$1" ] || [ -h "$1" ] || return 0
   unseen "$1"
   for file in "$1"/*.conf; do
     plain "$file" || continue
+    of_site=/etc/systemd/system/${1##*/}/${file##*/}
+    if [ "$file" != "$of_site" ] && { [ -e "$of_site" ] || [ -h "$of_site" ]; }; then continue; fi
     unseen "$file"
     [ -f "$file" ] && [ -r "$file" ] || continue
     case " $units " in *" $file "*) ;; *) units="$units $file" ;; esac
@@ -107,7 +110,7 @@ number=0 devices=
   fi
 done </etc/fstab
 # What the site's own of these pull in, and what timers start by another name; two steps.
-own=
+own=none
 for step in 1 2; do
   before=$own own=
   for file in $units $triggers; do

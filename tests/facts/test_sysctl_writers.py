@@ -291,6 +291,24 @@ def test_a_unit_that_another_one_of_the_site_pulls_in(root: Root) -> None:
     assert root.found(COMMANDS) == ["/etc/systemd/system/third.service:2"]
 
 
+def test_a_unit_that_a_targets_drop_in_alone_pulls_in(root: Root) -> None:
+    root.write("/lib/systemd/system/a.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
+    assert root.found(COMMANDS) == []
+    root.write("/etc/systemd/system/multi-user.target.d/x.conf", "[Unit]\nWants=a.service\n")
+    assert root.found(COMMANDS) == ["/lib/systemd/system/a.service:2"]
+
+
+def test_a_drop_in_of_a_package_that_the_sites_replaces(root: Root) -> None:
+    folder = "systemd/system/a.service.d"
+    root.write("/lib/systemd/system/a.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
+    root.enable("a.service")
+    root.write(f"/lib/{folder}/x.conf", f"[Service]\nExecStart=\nExecStart=/sbin/{OFF}\n")
+    every = ["/lib/systemd/system/a.service:2", f"/lib/{folder}/x.conf:2", f"/lib/{folder}/x.conf:3"]
+    assert root.found(COMMANDS) == every
+    root.write(f"/etc/{folder}/x.conf", "[Service]\n")
+    assert root.found(COMMANDS) == every[:1]
+
+
 @pytest.mark.parametrize("folder", ["service.d", "a@.service.d", "a@one.service.d"])
 def test_a_drop_in_of_many_units_or_of_an_instance(root: Root, folder: str) -> None:
     root.write("/lib/systemd/system/a@.service", "[Service]\n")
