@@ -90,11 +90,16 @@ number=0 devices=
     *,nofail,* | *,_netdev,* | *,x-systemd.automount,* | *,x-initrd.mount,* | *,bind,* | *,rbind,*)
       continue ;;  # the source of a bind mount is made
   esac
-  case ${type#fuse.} in
-    swap | nfs | nfs4 | cifs | smb* | ceph | gluster* | sshfs | afs | gfs* | ocfs2 | lustre | davfs \
+  # Programs of FUSE have their own words for a source, and may join several.
+  case $what in /*:*) continue ;; esac
+  case $type in
+    fuse | fuse.* | swap | nfs | nfs4 | cifs | smb* | ceph | gluster* | afs | gfs* | ocfs2 | lustre | davfs \
       | ncp* | pvfs2 | zfs) continue ;;
   esac
   name=${what#*=} name=${name#\"} name=${name%\"}
+  case $what in
+    LABEL=*[!A-Za-z0-9=\"+.:@_-]* | PARTLABEL=*[!A-Za-z0-9=\"+.:@_-]*) continue ;;  # udev quotes them
+  esac
   case $devices$what in
     1UUID=*) source=/dev/disk/by-uuid/$name ;;
     1LABEL=*) source=/dev/disk/by-label/$name ;;

@@ -17,7 +17,7 @@ from tests.engine.local_gather import HOST
 
 FOLDERS = (
     "/etc/", "/usr/local/", "/opt/bin/", "/lib/systemd/", "/usr/lib/tuned/", "/var/", "/run/",
-    "/usr/bin/", "/(etc|opt|",
+    "/usr/bin/", "/(etc|opt|", "/dev/disk/",
 )  # fmt: skip
 OFF = "sysctl -w net.ipv4.ip_forward=0"
 WANTS = "/etc/systemd/system/multi-user.target.wants"
@@ -358,6 +358,26 @@ def test_a_file_that_a_script_names_is_no_script(root: Root) -> None:
     root.write("/etc/rc.local", "#!/bin/sh\ngrep x @/etc/site.conf\n", 0o755)
     root.write("/etc/site.conf", f"{OFF}\n")
     assert root.found(COMMANDS) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"),
+    [
+        ("UUID=1-2 /data ext4 defaults", True),
+        ("LABEL=data /data ext4 defaults", True),
+        # udev writes some characters of a label in another way, as \\x2f.
+        ("LABEL=/data /data ext4 defaults", False),
+        ("/srv/gone.img /data ext4 loop", True),
+        # What its program makes of these words is not known.
+        ("/mnt/a:/mnt/b /data fuse.mergerfs defaults", False),
+        ("/mnt/a:/mnt/b /data mergerfs defaults", False),
+        ("/srv/gone /data fuse.bindfs defaults", False),
+    ],
+)
+def test_a_line_of_fstab_whose_source_is_missing(root: Root, line: str, missing: bool) -> None:
+    root.write("/dev/disk/by-uuid/3-4", "")
+    root.write("/etc/fstab", f"UUID=3-4 /home ext4 defaults 0 2\n{line} 0 0\n")
+    assert root.found(COMMANDS) == (["/etc/fstab:2"] if missing else [])
 
 
 @pytest.fixture
