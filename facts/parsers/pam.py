@@ -36,8 +36,7 @@ SSHD_START = (
 _OPTION = re.compile(r"(?:^|[\s\"'=])-o[\s\"']*UsePAM[\s=\"']+(\w+)", re.ASCII | re.IGNORECASE)
 _OTHER_FILE = re.compile(r"(?:^|[\s\"'=])-f[\s\"']*(/[^\s\"']+)", re.ASCII)
 _JUMP = re.compile(r"=(\d{1,3})\b", re.ASCII)
-# Controls of a module after which no further one is called.
-_ENDS = re.compile(r"sufficient|\[[^\]]*=[ \t]*done\b[^\]]*\]", re.ASCII | re.IGNORECASE)
+_DONE = re.compile(r"=[ \t]*done\b", re.ASCII | re.IGNORECASE)
 _INCLUDE = re.compile(r"@include\s+(\S+)", re.ASCII)
 _LINE = re.compile(r"-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)(.*)", re.ASCII)
 
@@ -108,8 +107,15 @@ def _calls(
             yield from _calls(files, found[3], kind, module, (*trail, name), allowance, inner)
         elif called:
             yield Call(source, tuple(split_words(found[4])))
-        if _ENDS.fullmatch(found[2]) and found[2] not in ("include", "substack"):
+        if _ends_stack(found[2]):
             ends.append(source)
+
+
+def _ends_stack(control: str) -> bool:
+    """Whether no further module may be called after one with this control."""
+    if control.startswith("[") and control.endswith("]"):
+        return bool(_DONE.search(control))
+    return control.lower() == "sufficient"
 
 
 def _lines(file: File) -> Iterator[tuple[int, str]]:

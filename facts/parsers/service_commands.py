@@ -28,8 +28,8 @@ PATTERN = (
 _INIT = re.compile(
     r"(?:^|[\s;&|({\"'`])/etc/(?:rc\.d/)?init\.d/([\w.-]+)[\"']?[ \t]+(\w+)", re.ASCII
 )
-# What kill(1) is given by another command, and signals that end no service.
-_KILL = re.compile(r"(?<![\w.-])kill[ \t]+(?P<rest>[^;|&]*(?:\$\(|`)[^;&]*)", re.ASCII)
+_KILL = re.compile(r"(?<![\w.-])kill[ \t]+", re.ASCII)
+# Signals that end no service.
 _LIVES_ON = re.compile(
     r"-(?:s[ \t]*)?(?:SIG)?(?:0|1|HUP|USR1|USR2|CONT|10|12|18)(?![\w])", re.ASCII
 )
@@ -85,12 +85,9 @@ def _changes(text: str, clock: bool, unit: str) -> Iterator[tuple[bool, Sequence
     for name, action in _INIT.findall(text):
         if action in (*_STOPS, *_STARTS):
             yield action in _STARTS, (name.removesuffix(".sh"),)
-    for killed in _KILL.finditer(text):
-        if not _LIVES_ON.match(killed["rest"]):
-            yield (
-                False,
-                [w.removesuffix(".pid") for w in re.findall(r"[\w.-]+", killed["rest"], re.ASCII)],
-            )
+    for given in _given_to_kill(text):
+        if not _LIVES_ON.match(given):
+            yield False, [w.removesuffix(".pid") for w in re.findall(r"[\w.-]+", given, re.ASCII)]
     for words in commands(text):
         for program in _PROGRAMS:
             at = program_at(words, program)
@@ -108,3 +105,18 @@ def _changes(text: str, clock: bool, unit: str) -> Iterator[tuple[bool, Sequence
             elif any(word in _STARTS for word in rest):
                 yield True, rest
             break
+
+
+def _given_to_kill(text: str) -> Iterator[str]:
+    """The words of each kill(1) to which another command gives its processes.
+
+    No expression looks for both at once: a line of 64 KiB may have ten thousand of either.
+    """
+    for command in re.split("[;&]", text):
+        stages = command.split("|")
+        for number, stage in enumerate(stages, 1):
+            kill = _KILL.search(stage)
+            words = stage[kill.end() :] if kill else ""
+            if "$(" in words or "`" in words:
+                yield "|".join([words, *stages[number:]])
+                break

@@ -10,7 +10,9 @@ from facts.parsers import (
     host_yaml,
     ip_command,
     kubelet_config,
+    pam,
     script_paths,
+    service_commands,
     sysctl_writers,
     unit_command,
 )
@@ -107,6 +109,40 @@ def test_what_precedes_a_path_is_read_once(before: str) -> None:
     began = time.process_time()
     list(sysctl_writers._in_line(line, line.text, key))
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("before", ["$( ", ""])
+def test_a_line_of_many_kills_is_read_once(before: str) -> None:
+    began = time.process_time()
+    assert not list(service_commands._changes(before + "kill " * 13_000, False, "a.service"))
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "stopped"),
+    [
+        ("kill $(pidof chronyd)", ["chronyd"]),
+        ("x; kill -9 `cat /run/chronyd.pid` && y", ["chronyd"]),
+        ("kill $(ps | grep chronyd | cut -c1-5)", ["chronyd"]),
+        ("kill 1 | kill $(pidof chronyd); kill $(pidof ntpd)", ["chronyd", "ntpd"]),
+        ("kill -HUP $(pidof chronyd)", []),
+        ("kill 5; echo $(pidof chronyd)", []),
+        ("kill 5 | echo $(pidof chronyd)", []),
+        ("skill $(pidof chronyd)", []),
+    ],
+)
+def test_what_is_killed_by_its_number(text: str, stopped: list[str]) -> None:
+    found = [word for _, names in service_commands._changes(text, False, "") for word in names]
+    assert [name for name in found if name in ("chronyd", "ntpd")] == stopped
+
+
+def test_a_control_of_pam_is_read_once() -> None:
+    began = time.process_time()
+    assert not pam._ends_stack("[" + "=done" * 13_000)
+    assert time.process_time() - began < 0.2
+    assert pam._ends_stack("[success=done default=ignore]")
+    assert pam._ends_stack("sufficient")
+    assert not pam._ends_stack("[success=donex default=ignore]")
 
 
 def test_the_allowance_is_that_of_all_files() -> None:

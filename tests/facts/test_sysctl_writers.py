@@ -303,7 +303,11 @@ def test_a_drop_in_of_a_package_that_the_sites_replaces(root: Root) -> None:
     root.write("/lib/systemd/system/a.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
     root.enable("a.service")
     root.write(f"/lib/{folder}/x.conf", f"[Service]\nExecStart=\nExecStart=/sbin/{OFF}\n")
-    every = ["/lib/systemd/system/a.service:2", f"/lib/{folder}/x.conf:2", f"/lib/{folder}/x.conf:3"]
+    every = [
+        "/lib/systemd/system/a.service:2",
+        f"/lib/{folder}/x.conf:2",
+        f"/lib/{folder}/x.conf:3",
+    ]
     assert root.found(COMMANDS) == every
     root.write(f"/etc/{folder}/x.conf", "[Service]\n")
     assert root.found(COMMANDS) == every[:1]
