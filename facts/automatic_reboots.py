@@ -4,8 +4,8 @@ unattended-upgrades reboots if `Unattended-Upgrade::Automatic-Reboot` is true, a
 Automatic-Reboot-Time, or else when apt-daily-upgrade.timer has run it; dnf-automatic if `reboot` of
 its configuration is not `never`, when one of its timers has run it. Without an enabled timer, or
 switched off by APT::Periodic, neither does. A random delay is not counted: reboots in one hour
-overlap; on different days of the week or the month they do not. needrestart and kured are not read:
-the one restarts services alone, the other locks.
+overlap; on different days of the week, dates or months they do not. needrestart and kured are not
+read: the one restarts services alone, the other locks.
 
 Sources: apt.conf(5) (SYNTAX, apt.conf.d), unattended-upgrades' README and 50unattended-upgrades,
 apt's apt.systemd.daily; dnf-automatic(8) (reboot), DNF5's dnf5-automatic(8); systemd.timer(5),
@@ -14,13 +14,14 @@ systemd.time(7) (OnCalendar=).
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 from msgspec import Struct
 
 from facts.parsers import conf_dirs, scheduled_reboots, systemd_units
 from facts.parsers.blanks import BLANKS
 from facts.parsers.combined import read_each
-from facts.parsers.scheduled_reboots import EVERY_DATE, EVERY_DAY
+from facts.parsers.scheduled_reboots import EVERY_DAY, Days
 from facts.parsers.unit_limits import assignments
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -60,14 +61,12 @@ class AutomaticRebootsParameters(Struct, frozen=True):
 
 
 class AutomaticReboot(Struct, frozen=True):
-    """A master's reboot: the hour of the day, 0 to 23, and the line that has it; the days of the
-    week (0 is Monday) and of the month."""
+    """A master's reboot: the hour of the day, 0 to 23, its days, and the line that has it."""
 
     host: str
     hour: int
     source: ConfigLine
-    weekdays: frozenset[int] = EVERY_DAY
-    dates: frozenset[int] = EVERY_DATE
+    days: Days = EVERY_DAY
 
 
 class AutomaticRebootsRuntime(Struct, frozen=True):
@@ -82,7 +81,7 @@ class AutomaticRebootsRuntime(Struct, frozen=True):
     def together(self) -> Mapping[int, tuple[AutomaticReboot, ...]]:
         """The hours in which more masters reboot than may be away, and their reboots."""
         hours = {
-            hour: max(self._of_days(hour), key=len)
+            hour: self._of_one_day(hour)
             for hour in sorted({reboot.hour for reboot in self.reboots})
         }
         return {
@@ -91,17 +90,14 @@ class AutomaticRebootsRuntime(Struct, frozen=True):
             if len(each) > max(self.spare, 1)
         }
 
-    def _of_days(self, hour: int) -> Iterator[Mapping[str, AutomaticReboot]]:
-        """The hosts that reboot in this hour, for each day of the week on each day of a month."""
-        every = [reboot for reboot in self.reboots if reboot.hour == hour]
-        for weekdays in {reboot.weekdays for reboot in every}:
-            for day in weekdays:
-                for date in EVERY_DATE:
-                    found: dict[str, AutomaticReboot] = {}
-                    for reboot in every:
-                        if day in reboot.weekdays and date in reboot.dates:
-                            found.setdefault(reboot.host, reboot)
-                    yield found
+    def _of_one_day(self, hour: int) -> Mapping[str, AutomaticReboot]:
+        """The hosts that reboot in this hour, on the day on which they are most."""
+        found: dict[tuple[int, int, int], dict[str, AutomaticReboot]] = {}
+        for reboot in self.reboots:
+            if reboot.hour == hour:
+                for day in product(reboot.days.weekdays, reboot.days.dates, reboot.days.months):
+                    found.setdefault(day, {}).setdefault(reboot.host, reboot)
+        return max(found.values(), key=len, default={})
 
     @property
     def actual(self) -> str:
@@ -154,7 +150,7 @@ def _reboots(readings: HostView) -> Iterator[AutomaticReboot]:
     """The reboots of one host. Raises Unreadable."""
     yield from _by_apt(readings)
     for found in scheduled_reboots.reboots(readings):
-        yield AutomaticReboot(readings.host, found.hour, found.source, found.weekdays, found.dates)
+        yield AutomaticReboot(readings.host, found.hour, found.source, found.days)
     for path in DNF:
         file = readings.file(path)
         if file is None or file.kind != "f":

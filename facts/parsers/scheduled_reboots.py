@@ -6,6 +6,7 @@ Sources: crontab(5) (fields, day of month and of week, @daily); systemd.timer(5)
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from msgspec import Struct
 
@@ -13,8 +14,10 @@ from facts.parsers import conf_dirs, systemd_units
 from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.ip_command import commands, program_at
 from facts.parsers.unit_limits import assignments
+from hale.model import budgets
 from hale.model.evidence import (
     EXISTENCE,
+    Allowance,
     ConfigLine,
     HostView,
     Selection,
@@ -39,66 +42,109 @@ PATTERNS = (
     *select(Selection(r".*(\[|Exec[A-Za-z]*[[:space:]]*=.*(reboot|shutdown|init))"), _SERVICES),
     *select(EXISTENCE, _LINKS),
 )
+# Of OnCalendar=: the hour; the months and dates.
+_TIME = re.compile(r"(\d{1,2}):[\d,./*]+(?::[\d,./*]+)?", re.ASCII)
+_DATE = re.compile(r"(?:[\d*,./]+-)?([\d*,./]+)-([\d*,./]+)", re.ASCII)
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-EVERY_DAY, EVERY_DATE = frozenset(range(7)), frozenset(range(1, 32))
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MACROS = {
     "@daily": "0 0 * * *",
     "@midnight": "0 0 * * *",
     "@weekly": "0 0 * * 0",
     "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
     "@hourly": "0 * * * *",
+}
+_SHORT = {
+    "daily": "00:00",
+    "weekly": "mon 00:00",
+    "monthly": "*-*-01 00:00",
+    "quarterly": "*-01,04,07,10-01 00:00",
+    "semiannually": "*-01,07-01 00:00",
+    "yearly": "*-01-01 00:00",
+    "annually": "*-01-01 00:00",
 }
 
 
+class Days(Struct, frozen=True):
+    """The days that are of one of these days of the week (0 is Monday), one of these dates of a
+    month, and one of these months."""
+
+    weekdays: frozenset[int] = frozenset(range(7))
+    dates: frozenset[int] = frozenset(range(1, 32))
+    months: frozenset[int] = frozenset(range(1, 13))
+
+
+EVERY_DAY = Days()
+
+
 class ScheduledReboot(Struct, frozen=True):
-    """An hour of the day, 0 to 23, its days of the week (0 is Monday) and of the month, and the
-    line that has it."""
+    """An hour of the day, 0 to 23, its days, and the line that has it."""
 
     hour: int
     source: ConfigLine
-    weekdays: frozenset[int] = EVERY_DAY
-    dates: frozenset[int] = EVERY_DATE
+    days: Days = EVERY_DAY
 
 
 def reboots(readings: HostView) -> Iterator[ScheduledReboot]:
     """The reboots of a host by cron and by the site's timers. Raises Unreadable."""
+    allowed = Allowance(budgets.SCHEDULED_REBOOTS, "reboots of cron and of timers")
+    found: set[tuple[int, Days]] = set()
+    for reboot in chain(_of_crontabs(readings), _of_timers(readings)):
+        if (reboot.hour, reboot.days) not in found:
+            allowed.spend(where=reboot.source)
+            found.add((reboot.hour, reboot.days))
+            yield reboot
+
+
+def _of_crontabs(readings: HostView) -> Iterator[ScheduledReboot]:
     for file in readings.files(*CRONTABS):
         for number, line in enumerate(file.lines if file.kind == "f" else (), 1):
             text = line.strip(BLANKS)
             if text and not text.startswith("#"):
-                yield from _of_cron(ConfigLine(file.path, number, text, True, file.changed))
-    yield from _of_timers(readings)
+                yield from of_cron(ConfigLine(file.path, number, text, True, file.changed))
 
 
-def _of_cron(source: ConfigLine) -> Iterator[ScheduledReboot]:
-    macro, _, rest = source.text.partition(" ")
-    text = f"{_MACROS[macro]} {rest}" if macro in _MACROS else source.text
+def of_cron(source: ConfigLine) -> Iterator[ScheduledReboot]:
+    """The reboots of a line of a crontab. Raises Unreadable for a time that is not known here."""
+    macro, *rest = split_words(source.text, 1)
+    text = f"{_MACROS[macro]} {' '.join(rest)}" if macro in _MACROS else source.text
     words = split_words(text, 5)
     if len(words) < 6 or not is_reboot(words[5]):
         return
-    hours = _field(words[1], range(24), source)
-    dates = _field(words[2], range(1, 32), source)
-    weekdays = frozenset((day - 1) % 7 for day in _field(words[4], range(8), source))
+    hours = _numbers(words[1], range(24), source)
+    dates = _numbers(words[2], range(1, 32), source)
+    months = _numbers(words[3], range(1, 13), source, names=_MONTHS)
+    weekdays = {(day - 1) % 7 for day in _numbers(words[4], range(8), source, names=_DAYS)}
+    days = Days(frozenset(weekdays), dates, months)
     if "*" not in words[2][:1] + words[4][:1]:  # either of them counts
-        weekdays, dates = EVERY_DAY, EVERY_DATE
+        days = Days(months=months)
     for hour in sorted(hours):
-        yield ScheduledReboot(hour, source, weekdays, dates)
+        yield ScheduledReboot(hour, source, days)
 
 
-def _field(text: str, every: range, source: ConfigLine) -> frozenset[int]:
-    """The numbers of `*/2`, `1-5`, `mon,thu`. Raises Unreadable for another form."""
+def _numbers(
+    text: str, every: range, source: ConfigLine, *, names: Sequence[str] = (), to: str = "-"
+) -> frozenset[int]:
+    """The numbers of `*/2`, `1-5`, `mon,thu`. names: those of the numbers from 1 on; to: what is
+    between the ends of a range. Raises Unreadable for another form."""
     found: set[int] = set()
     for part in text.lower().split(","):
         values, _, step = part.partition("/")
-        first, dash, last = values.partition("-")
+        first, dash, last = values.partition(to)
         if values == "*":
             first, last = str(every.start), str(every.stop - 1)
         elif not dash:
             last = str(every.stop - 1) if step else first
         start, end = (
-            str(_DAYS.index(w) + 1) if w in _DAYS and len(every) == 8 else w for w in (first, last)
+            str(names.index(word[:3]) + 1) if word.isalpha() and word[:3] in names else word
+            for word in (first, last)
         )
-        if not all(is_decimal(n) and len(n) < 3 for n in (start, end, step or "1")) or step == "0":
+        if start == "7" and dash and every == range(8):  # Sunday is both
+            start = "0"
+        known = all(is_decimal(n) and len(n) < 3 for n in (start, end, step or "1"))
+        if not known or int(step or "1") == 0 or int(start) > int(end):
             raise Unreadable(f"{source} has a time that is not known here: {text[:40]!r}")
         found.update(range(int(start), int(end) + 1, int(step or "1")))
     return frozenset(found & set(every))
@@ -106,9 +152,9 @@ def _field(text: str, every: range, source: ConfigLine) -> frozenset[int]:
 
 def _of_timers(readings: HostView) -> Iterator[ScheduledReboot]:
     services = {conf_dirs.name_of(file): file for file in readings.files(_SERVICES)}
-    for link in readings.files(_LINKS):
-        name = conf_dirs.name_of(link)
-        timer = next((f for f in readings.files(_TIMERS) if conf_dirs.name_of(f) == name), None)
+    timers = {conf_dirs.name_of(file): file for file in readings.files(_TIMERS)}
+    for name in dict.fromkeys(map(conf_dirs.name_of, readings.files(_LINKS))):
+        timer = timers.get(name)
         if timer is None or timer.kind != "f" or systemd_units.masked(timer):
             continue
         unit = next(
@@ -125,24 +171,29 @@ def _of_timers(readings: HostView) -> Iterator[ScheduledReboot]:
 
 
 def of_calendar(value: str, source: ConfigLine) -> ScheduledReboot:
-    """The reboot at a time of OnCalendar=. Raises Unreadable for one of several hours."""
+    """The reboot at a time of OnCalendar=. Raises Unreadable for one of several hours, of a time
+    zone, or of days counted from a month's end."""
     text = value.lower().strip(BLANKS)
-    usual = {"daily": "00:00", "weekly": "mon 00:00", "monthly": "*-*-01 00:00"}
-    text = usual.get(text, text)
-    time = re.search(r"(?:^|[ \t])(\d{1,2}):\d{1,2}", text, re.ASCII)
-    if not time or int(time[1]) > 23:
+    weekdays, dates, months = EVERY_DAY.weekdays, EVERY_DAY.dates, EVERY_DAY.months
+    hour = None
+    for number, word in enumerate(split_words(_SHORT.get(text, text))):
+        if found := _TIME.fullmatch(word):
+            hour = int(found[1])
+        elif found := _DATE.fullmatch(word):
+            months = _numbers(found[1], range(1, 13), source, to="..")
+            dates = _numbers(found[2], range(1, 32), source, to="..")
+        elif number == 0 and word[:3] in _DAYS:
+            of_week = _numbers(word, range(1, 8), source, names=_DAYS, to="..")
+            weekdays = frozenset(day - 1 for day in of_week)
+        else:
+            hour = None
+            break
+    if hour is None or hour > 23:
         raise Unreadable(
             f"{source} starts at other times than one of the day ({value[:80]}): "
             "`systemctl list-timers` shows them"
         )
-    days = re.match(rf"((?:{'|'.join(_DAYS)})[a-z]*)(?:[ \t]|$)", text, re.ASCII)
-    date = re.search(r"(?:^|[ \t])[\d*]+-(?:[\d*]+-)?(\d{1,2})(?:[ \t]|$)", text, re.ASCII)
-    return ScheduledReboot(
-        int(time[1]),
-        source,
-        frozenset({_DAYS.index(days[1][:3])}) if days else EVERY_DAY,
-        frozenset({int(date[1])}) if date else EVERY_DATE,
-    )
+    return ScheduledReboot(hour, source, Days(weekdays, dates, months))
 
 
 def is_reboot(text: str) -> bool:

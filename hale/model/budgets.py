@@ -56,6 +56,8 @@ COMMAND_CHARACTERS = 1 * MIB
 #: that its aliases repeat: values, characters, and levels. A parsed value takes half a KiB.
 YAML_BYTES = 256 * KIB
 YAML_LEVELS = 100
+#: Hours of their own at which cron and timers may reboot a host.
+SCHEDULED_REBOOTS = 100
 #: Files that may be opened because others include them.
 INCLUDES = 200
 #: Patterns of a configuration that are compared with names, and the characters of one (PATH_MAX).

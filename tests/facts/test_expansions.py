@@ -11,6 +11,7 @@ from facts.parsers import (
     ip_command,
     kubelet_config,
     pam,
+    scheduled_reboots,
     script_paths,
     service_commands,
     sysctl_writers,
@@ -143,6 +144,17 @@ def test_a_control_of_pam_is_read_once() -> None:
     assert pam._ends_stack("[success=done default=ignore]")
     assert pam._ends_stack("sufficient")
     assert not pam._ends_stack("[success=donex default=ignore]")
+
+
+def test_many_reboots_of_cron() -> None:
+    def hours(lines: int) -> int:
+        text = "\n".join(f"0 {n % 24} {1 + n // 24} * * root reboot" for n in range(lines))
+        patterns = tuple(str(p) for p in scheduled_reboots.PATTERNS)
+        return len([*scheduled_reboots.reboots(view({"/etc/crontab": text}, patterns))])
+
+    assert hours(100) == 100
+    with pytest.raises(Unreadable, match="more than 100 reboots of cron and of timers"):
+        hours(101)
 
 
 def test_the_allowance_is_that_of_all_files() -> None:
