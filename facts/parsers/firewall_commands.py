@@ -22,23 +22,17 @@ _FRONTS = tuple(
     for kind in ("", "-nft", "-legacy")
     for does in ("", "-restore", "-apply")
 )
-# Programs that make rules of iptables, and what of their words makes none.
-_GENERATORS = (
-    *("shorewall", "shorewall6", "shorewall-lite", "shorewall6-lite"),
-    *("ferm", "firehol", "csf", "arno-iptables-firewall"),
-)
-_MAKES_NONE = (
-    "stop",
-    "clear",
-    "status",
-    "show",
-    "check",
-    "version",
-    "--noexec",
-    "--stop",
-    "-x",
-    "-l",
-)
+# Programs that make rules of iptables, and with which words they make none that drop: `shorewall
+# stop` lets stoppedrules through alone, and `ferm --lines` loads what it prints.
+_LISTS = ("status", "show", "check", "version", "--version")
+_SHOREWALL = ("shorewall", "shorewall6", "shorewall-lite", "shorewall6-lite")
+_GENERATORS = {
+    **dict.fromkeys(_SHOREWALL, (*_LISTS, "clear")),
+    "ferm": (*_LISTS, "--noexec", "-n"),
+    "firehol": (*_LISTS, "stop"),
+    "csf": (*_LISTS, "--stop", "-f", "--disable", "-x", "--status", "-l"),
+    "arno-iptables-firewall": (*_LISTS, "stop"),
+}
 _NAMED = (
     r"(^|[^A-Za-z0-9_.-])(ip6?tables(-nft|-legacy)?(-restore|-apply)?|nft"
     rf"|{'|'.join(_GENERATORS)})([ \t]|$)"
@@ -104,6 +98,6 @@ def _may_drop(words: Sequence[str], make: Literal["iptables", "nftables"]) -> bo
             return "--test" not in words and "-t" not in words[at + 1 : at + 2]
         return any(word in _DROPS for word in words[at + 1 :])
     return any(
-        (at := program_at(words, program)) >= 0 and not {*words[at + 1 :]} & {*_MAKES_NONE}
-        for program in _GENERATORS
+        (at := program_at(words, program)) >= 0 and not {*words[at + 1 :]} & {*makes_none}
+        for program, makes_none in _GENERATORS.items()
     )
