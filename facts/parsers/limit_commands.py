@@ -19,6 +19,8 @@ LINES = Selection(
 _LETTERS: dict[Item, str] = {"nofile": "n", "nproc": "u", "memlock": "l"}
 # `ulimit -l` counts in KiB, prlimit in bytes.
 _UNITS = {"ulimit": 1, "prlimit": 1024}
+# A shell of another command, as of ExecStartPre=, has limits of its own.
+_OWN_PROCESS = re.compile(r"[ \t]*ExecStart[ \t]*=")
 
 
 def lowering(files: Sequence[File], item: Item, least: float) -> ConfigLine | None:
@@ -36,12 +38,16 @@ def _set(text: str, item: Item) -> list[tuple[str, str]]:
     if not re.match(r"[ \t]*Exec[A-Za-z]+[ \t]*=", text):
         return []
     letter = _LETTERS[item]
-    found = re.findall(
-        rf"\b(ulimit)[ \t]+(?:-[SH]+[ \t]+)*-[SH]*{letter}[SH]*[ \t]+(\w+)", text, re.ASCII
-    )
+    found = []
+    if _OWN_PROCESS.match(text):
+        found = re.findall(
+            rf"\b(ulimit)[ \t]+(?:-[SH]+[ \t]+)*-[SH]*{letter}[SH]*[ \t]*[\"']?([\w$]+)",
+            text,
+            re.ASCII,
+        )
     for words in re.findall(r"\bprlimit[ \t]+([^;&|]*)", text, re.ASCII):
         values = re.findall(
-            rf"(?:^|[ \t])(?:--{item}|-{letter})(?:=|[ \t]+)?([\w:]+)", words, re.ASCII
+            rf"(?:^|[ \t])(?:--{item}|-{letter})(?:=|[ \t]+)?[\"']?([\w:$]+)", words, re.ASCII
         )
         found += [("prlimit", value) for value in values]
     return found
