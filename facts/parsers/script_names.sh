@@ -16,22 +16,25 @@ script_names() {
   done
   set -f
   folders=
-  # shellcheck disable=SC2013  # words
-  for name in $(awk -v every_path="${every_path-}" -v programs="$programs" -v quotes="[\"'\`()]" '
+  # The programs by standard input: one argument has 128 KiB at most.
+  # shellcheck disable=SC2013,SC2086  # words
+  for name in $(printf '%s\n' $programs | awk -v every_path="${every_path-}" -v quotes="[\"'\`()]" '
     BEGIN {
       site = "(^|[^A-Za-z0-9_.~-])/(etc|opt|root|srv|usr/local|usr/libexec|var/lib)/[A-Za-z0-9_./@+-]+"
       # What a line must have to be of interest, which spares looking at the words of the others.
       any = "WorkingDirectory=|(cd|pushd)[^A-Za-z0-9_.-]|[.]/|~/|HOME|[.](sh|bash|py|pl)|run-parts"
-      n = split(programs, list, " ")
-      for (i = 1; i <= n; i++) {
-        name = list[i]
-        sub(/.*\//, "", name)
-        if (!(name in own)) own[name] = list[i]
+    }
+    function show(path) { if (!shown[path]++) print path }
+    of_site {
+      name = $0
+      sub(/.*\//, "", name)
+      if (name != "" && !(name in own)) {
+        own[name] = $0
         gsub(/[^A-Za-z0-9_-]/, ".", name)
         any = any "|" name
       }
+      next
     }
-    function show(path) { if (!shown[path]++) print path }
     FNR == 1 { folder = "/root" }
     every_path {
       line = $0
@@ -63,7 +66,7 @@ script_names() {
           for (j = i + 1; j <= n && word[j] != ";"; j++) if (word[j] ~ /^\//) show(word[j] "/")
       }
     }
-  ' "$@" 2>/dev/null); do
+  ' of_site=1 - of_site= "$@" 2>/dev/null); do
     case $name in */) folders="$folders $name" ;; *) echo "$name" ;; esac
   done
   [ -n "$folders" ] || return 0

@@ -364,6 +364,15 @@ def test_a_file_that_a_script_names_is_no_script(root: Root) -> None:
     assert root.found(COMMANDS) == []
 
 
+@pytest.mark.parametrize("script", [WRITERS, COMMANDS])
+def test_a_host_with_many_programs_of_its_own(root: Root, script: str) -> None:
+    for number in range(1500):  # their paths are more than one argument may have: 128 KiB
+        root.write(f"/usr/local/bin/{'p' * 80}{number}", "")
+    root.write("/usr/local/bin/site-run", f"#!/bin/sh\n{OFF}\n", 0o755)
+    root.write("/etc/rc.local", "#!/bin/sh\nsite-run\n", 0o755)
+    assert root.found(script) == ["/usr/local/bin/site-run:2"]
+
+
 @pytest.mark.parametrize(
     ("line", "missing"),
     [
