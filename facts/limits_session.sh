@@ -1,7 +1,8 @@
-# Given: user, and databases (limits_user.sh). sshd's limits, then those of a session that PAM opens from them. prlimit first sets
-# this shell's limits to sshd's, because the shell may have limits from its own login's pam_limits.
-# Where root may not raise them (a container without CAP_SYS_RESOURCE, entered through sudo), the
-# script prints which were kept. Without an ordinary user: where such users may be instead.
+# Given: user, and databases (limits_user.sh). sshd's limits, then those of a session that PAM opens
+# from them. prlimit first sets this shell's limits to sshd's, because the shell may have limits from
+# its own login's pam_limits. Where root may not raise them (a container without CAP_SYS_RESOURCE,
+# entered through sudo), the script prints which were kept. Without an ordinary user: where such users
+# may be instead.
 # Then what is left of the limits in an interactive login shell: its start-up files may lower them.
 fail() { echo "$1" >&2; exit 3; }
 [ -n "$user" ] || {

@@ -216,7 +216,7 @@ def changing_master(
     interrupts: what of the change interrupts something, empty for nothing. remediated: the
     requirements that it is for. awaited: what must be healthy after it even if it was not before
     (`awaited_after`). settling: the requirements that fail for a moment after a drain
-    (`settling_after_drain`); while only these fail, the change waits for SETTLE_TIMEOUT. Raises
+    (`settling_after_drain`); where only these fail at first, it waits up to SETTLE_TIMEOUT. Raises
     GateClosed where the change must not be begun, or where something is unhealthy after it that was
     healthy before or is awaited.
     """
