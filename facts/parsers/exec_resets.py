@@ -19,14 +19,16 @@ def without(lines: Sequence[LineT], parts: Callable[[LineT], tuple[str, int, str
     """The lines without the commands that a later empty setting of their unit takes out, and
     without those settings. parts: a line's file, number and text.
 
-    A command that goes on in another line is taken out with its first line alone.
+    A setting of a drop-in concerns all files of that unit; another file's that file alone, which
+    another of its name may replace. A command that goes on in another line is taken out with its
+    first line alone.
     """
     resets: dict[tuple[str, str], tuple[str, int]] = {}
     for line in lines:
         path, number, text = parts(line)
         if found := _EMPTY.fullmatch(text):
             unit, place = _place(path)
-            key = unit, found[1]
+            key = unit if place else path, found[1]
             resets[key] = max(resets.get(key, ("", 0)), (place, number))
     if not resets:
         return list(lines)
@@ -35,7 +37,9 @@ def without(lines: Sequence[LineT], parts: Callable[[LineT], tuple[str, int, str
         path, number, text = parts(line)
         unit, place = _place(path)
         found = _SETTING.fullmatch(text)
-        if not found or (place, number) > resets.get((unit, found[1]), ("", 0)):
+        if not found or all(
+            (place, number) > resets.get((of, found[1]), ("", 0)) for of in (unit, path)
+        ):
             kept.append(line)
     return kept
 
