@@ -180,7 +180,9 @@ def test_kill_9(tmp_path: Path, complete: factories.Audited, workers: tuple[str,
     assert ran.status == -signal.SIGKILL
     found = whole_and_interrupted(ran)
     assert factories.names(found.results) == factories.names(complete.results.results)
-    assert found.hosts == complete.results.hosts
+    # What a boot has proven is known when all is judged.
+    expected = [msgspec.structs.replace(h, boot_unclear="") for h in complete.results.hosts]
+    assert found.hosts == expected
     assert found.run.exit_status is None
     assert found.run.ended == ""
 
