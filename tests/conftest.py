@@ -1,5 +1,5 @@
 """What all of the suite's own tests share: one lab a process, raised on first use; the marker
-`lab`; which tests on real hosts run side by side; their second try; what the run tells at its end.
+`lab`; which tests on real hosts run side by side; their second try; what the run prints at its end.
 
 A failure is named when it happens, and a run that takes too long ends itself (HALE_TEST_MINUTES):
 one that CI cuts off names nothing.

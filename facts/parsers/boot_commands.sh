@@ -66,9 +66,7 @@ start() {
 for link in /etc/systemd/system/*.wants/* /etc/systemd/system/*.requires/* \
   /etc/systemd/system/*.upholds/* /usr/local/lib/systemd/system/*.wants/* \
   /usr/lib/systemd/system/*.wants/* /run/systemd/generator.late/*.wants/*; do
-  case $link in */sleep.target.* | */suspend*.target.* | */hibernate.target.* | */hybrid-sleep.target.*) ;;
-    *) start "${link##*/}" ;;
-  esac
+  of_sleep "$link" || start "${link##*/}"
 done
 drop_ins /etc/systemd/system/service.d
 # Lines of fstab whose mount fails because its source is not there, which ends a boot early, and units
@@ -141,11 +139,9 @@ fi
 ! enabled NetworkManager.service ||
   hooks="$hooks /etc/NetworkManager/dispatcher.d/* /etc/NetworkManager/dispatcher.d/*/*"
 ! enabled networkd-dispatcher.service || hooks="$hooks /etc/networkd-dispatcher/*.d/*"
-[ /dev/null -ef /etc/systemd/system/rc-local.service ] || hooks="$hooks /etc/rc.local /etc/rc.d/rc.local"
 for file in $(executables /var/lib/cloud/scripts/per-boot/* \
   /var/lib/cloud/instance/boothooks/* /var/lib/cloud/instance/scripts/* $hooks \
-  /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/* \
-  $(legacy_scripts) /etc/systemd/system-generators/* \
+  $common_scripts $(legacy_scripts) /etc/systemd/system-generators/* \
   /usr/local/lib/systemd/system-generators/*); do
   plain "$file" || continue
   unseen "$file"

@@ -1,4 +1,15 @@
-# Given: unseen.sh.
+# Given: unseen.sh. What the searches of a boot's files share: names of scripts, and folders of them.
+# Scripts that need no unit of their own; rc.local has one, which may be masked.
+common_scripts='/etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*'
+[ /dev/null -ef /etc/systemd/system/rc-local.service ] ||
+  common_scripts="/etc/rc.local /etc/rc.d/rc.local $common_scripts"
+# of_sleep LINK: whether it is of a target that no boot comes to.
+of_sleep() {
+  case $1 in
+    */sleep.target.* | */suspend*.target.* | */hibernate.target.* | */hybrid-sleep.target.*) ;;
+    *) return 1 ;;
+  esac
+}
 # script_names FILE...: the absolute paths of what these scripts, units and crontabs may run by another
 # name: `./x` and `x.sh` after cd or WorkingDirectory= (cron's own folder is /root), `~/x`, a program
 # of /usr/local by its name alone, and what run-parts finds in a folder. With every_path, also each path

@@ -21,8 +21,7 @@ for unit in /etc/systemd/system/*.service /usr/local/lib/systemd/system/*.servic
             /etc/systemd/system/*.wants/"${name%@.service}"@*.service \
             /etc/systemd/system/*.wants/"${name%.service}".timer \
             /etc/systemd/system/*.wants/"${name%.service}".path; do
-    case $by in */sleep.target.* | */suspend*.target.* | */hibernate.target.* | */hybrid-sleep.target.*) continue ;; esac
-    [ ! -h "$by" ] || { set -- "$@" "$unit"; break; }
+    of_sleep "$by" || [ ! -h "$by" ] || { set -- "$@" "$unit"; break; }
   done
 done
 # Units of packages that a site has enabled; systemd's own do not set what it reads from files.
@@ -47,8 +46,6 @@ for unit in /etc/systemd/system/*.service; do
   esac
 done
 unseen /etc/rc.d
-local_scripts=
-[ /dev/null -ef /etc/systemd/system/rc-local.service ] || local_scripts='/etc/rc.local /etc/rc.d/rc.local'
 if wanted networking.service; then
   set -- "$@" /etc/network/interfaces /etc/network/interfaces.d/* /etc/network/if-pre-up.d/* \
     /etc/network/if-up.d/*
@@ -59,8 +56,7 @@ fi
 wanted networkd-dispatcher.service &&
   set -- "$@" /etc/networkd-dispatcher/*.d /etc/networkd-dispatcher/*.d/*
 # shellcheck disable=SC2046,SC2086  # paths without blanks
-set -- "$@" $(executables $local_scripts /etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* \
-  /etc/cron.monthly/* $(legacy_scripts))
+set -- "$@" $(executables $common_scripts $(legacy_scripts))
 # shellcheck disable=SC2046  # paths without blanks
 set -- "$@" /etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/root \
   /etc/udev/rules.d/*.rules $(wireguard_files)

@@ -70,8 +70,8 @@ def tokens(cluster: LoneApiserver) -> dict[str, str]:
 
 
 def _token(cluster: LoneApiserver, user: str) -> str:
-    asked = {"spec": {"expirationSeconds": 600}}
-    status, made = cluster.api.request("POST", f"{_ACCOUNTS}/{user}/token", asked)
+    wanted = {"spec": {"expirationSeconds": 600}}
+    status, made = cluster.api.request("POST", f"{_ACCOUNTS}/{user}/token", wanted)
     assert status == 201, made
     token: str = made["status"]["token"]
     return token
