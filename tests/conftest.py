@@ -11,7 +11,8 @@ import signal
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -78,13 +79,26 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
 
 
 class _FolderScheduling(LoadScopeScheduling):
-    """Tests in the order they were collected, all tests of some folders in one worker."""
+    """Tests in the order they were collected, all tests of some folders in one worker.
+
+    Of any other folder the tests of a file stay together: its fixtures of module scope are set up
+    once, and a test meets the host as those before it in the file left it. Those of them that need
+    no hosts come long before the others (`pytest_collection_modifyitems`), and are apart from them.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         folder = _folder(nodeid)
         if folder in CLUSTER_FOLDERS:
             return "clusters"
-        return folder if folder in LAB_FOLDERS else nodeid
+        return folder if folder in LAB_FOLDERS else self._stretches[nodeid]
+
+    @cached_property
+    def _stretches(self) -> dict[str, str]:
+        """For each test the first one of its stretch: tests of one file, one after the other."""
+        assert self.collection is not None
+        files = groupby(self.collection, key=lambda nodeid: nodeid.partition("::")[0])
+        stretches = (list(stretch) for _, stretch in files)
+        return {nodeid: stretch[0] for stretch in stretches for nodeid in stretch}
 
 
 def _folder(nodeid: str) -> str:

@@ -294,6 +294,35 @@ def test_it(host, request):
     assert suite.run(test, *SIDE_BY_SIDE)[0] == 0
 
 
+def test_tests_of_a_file_on_the_lab_stay_together(suite: Suite) -> None:
+    """Both workers take files, and no file has tests on hosts in both, or its hosts twice."""
+    log = suite.folder / "made"
+    for group in ("connection", "drill", "engine"):
+        (suite.folder / group).mkdir()
+        test = f"""
+import os, time
+from pathlib import Path
+import pytest
+
+def test_plain(): pass
+
+@pytest.fixture(scope="module")
+def made():
+    with Path({str(log)!r}).open("a") as log:
+        log.write("{group} " + os.environ["PYTEST_XDIST_WORKER"] + "\\n")
+
+@pytest.mark.lab
+@pytest.mark.parametrize("number", range(6))
+def test_it(made, number): time.sleep(0.3)
+"""
+        (suite.folder / group / f"test_{group}.py").write_text(test)
+    status, output = suite.run("", *SIDE_BY_SIDE)
+    assert status == 0, output
+    files, workers = zip(*map(str.split, log.read_text().splitlines()), strict=True)
+    assert sorted(files) == ["connection", "drill", "engine"]
+    assert set(workers) == {"gw0", "gw1"}
+
+
 def test_what_one_worker_takes_as_a_whole_comes_before_other_tests_on_the_lab(suite: Suite) -> None:
     """The tests that are left for both workers at the end are short."""
     order = suite.folder / "turns"
