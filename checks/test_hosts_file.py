@@ -13,3 +13,4 @@ def test_persisted(hosts_file: HostsFilePersisted) -> None:
     assert not hosts_file.contradicting
     assert hosts_file.rewritten is None
     assert not hosts_file.lost
+    assert not hosts_file.private

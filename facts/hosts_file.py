@@ -39,6 +39,7 @@ from hale.shell import arguments, load_script
 
 HOSTS = "/etc/hosts"
 ORDER = "/etc/nsswitch.conf"
+PRIVATE = "private"  # a line of the resolver's answer: others than root cannot read HOSTS
 
 
 class HostsFileParameters(Struct, frozen=True):
@@ -67,7 +68,7 @@ class HostsEntry(Struct, frozen=True):
 
 class HostsFileRuntime(Struct, frozen=True):
     """The resolver's answer for each name. file_right: whether /etc/hosts is correct, None where
-    it could not be read."""
+    it could not be read, or not by every user."""
 
     vip: str
     answers: tuple[ResolverAnswer, ...]
@@ -89,7 +90,8 @@ class HostsFilePersisted(Struct, frozen=True):
     map a name of the VIP to another address, or a host's name to the VIP. rewritten: cloud-init's
     setting, where it regenerates the file at boot. lost: why a boot does not find the file as it
     is now (facts/parsers/boot_files.py). entries: the lines that must change. joined: the evidence
-    that the host is in a cluster (facts/parsers/kubeadm_membership.py).
+    that the host is in a cluster (facts/parsers/kubeadm_membership.py). private: users other than
+    root cannot read it.
     """
 
     vip: str
@@ -100,6 +102,7 @@ class HostsFilePersisted(Struct, frozen=True):
     entries: tuple[HostsEntry, ...] = ()
     joined: str = ""
     lost: tuple[ConfigLine, ...] = ()
+    private: bool = False
 
     @property
     def right(self) -> bool:
@@ -134,6 +137,8 @@ class HostsFilePersisted(Struct, frozen=True):
             )
         if self.lost:
             parts.append(boot_files.sentence(self.lost))
+        if self.private:
+            parts.append(f"users other than root cannot read {HOSTS}, nor can their programs")
         return "; ".join(parts)
 
 
@@ -156,6 +161,8 @@ def read_runtime(readings: HostView, case: Case[HostsFileParameters]) -> HostsFi
     found: dict[str, list[str]] = {}
     for line in readings.output("resolver").lines:
         kind, *words = split_words(line) or [""]
+        if line == PRIVATE:
+            continue
         if kind == "name" and len(words) == 1:
             found[words[0]] = []
         elif kind == "is" and words and found:
@@ -180,7 +187,7 @@ def read_runtime(readings: HostView, case: Case[HostsFileParameters]) -> HostsFi
 
 def _file_right(readings: HostView, case: Case[HostsFileParameters]) -> bool | None:
     try:
-        return _of_file(readings, case).right
+        return _of_file(readings, case).right and not _private(readings)
     except Unreadable:
         return None
 
@@ -189,10 +196,16 @@ def read_persisted(readings: HostView, case: Case[HostsFileParameters]) -> Hosts
     """The file's content, and whether a boot keeps it. Raises Unreadable."""
     fact = _of_file(readings, case)
     if fact.right and not (fact.rewritten or fact.lost):
+        if _private(readings):
+            return replace(fact, private=True)
         endpoint = case.inventory.endpoint
         words = (endpoint.vip, *map(lowered, endpoint.names))
         boot_writes.refuse(readings, (HOSTS,), boot_writes.Interest(words))
     return fact
+
+
+def _private(readings: HostView) -> bool:
+    return PRIVATE in readings.output("resolver").lines
 
 
 def _of_file(readings: HostView, case: Case[HostsFileParameters]) -> HostsFilePersisted:

@@ -79,6 +79,13 @@ def fix_persisted(fact: HostsFilePersisted, case: Case[HostsFileParameters]) -> 
                 "does not edit a file that no boot will read."
             ),
         )
+    if fact.private:
+        return (
+            ManualStep(
+                f"`chmod 644 {HOSTS}`; if it is a link, see that everybody may enter the folders "
+                f"on its way (`namei -l {HOSTS}`): daemons and users other than root read it too."
+            ),
+        )
     changes = () if fact.right else _file(fact)
     if fact.rewritten is None:
         return changes

@@ -22,6 +22,7 @@ tests/facts/<subject>/<what-it-shows>.toml is
     ignored = true                   # no probe reads this one (the driver holds you to it)
     [outputs.name]
     stdout = ""                      # also: stderr, status
+    missing = true                   # the usual one is not in the evidence
     base = "swap/recorded/a.txt"     # instead of stdout: a file beside the cases, and
     diff = ""                        # the hunks of `diff -u` from it to the output
 
@@ -96,6 +97,7 @@ class GivenOutput(msgspec.Struct, forbid_unknown_fields=True):
     status: int = 0
     base: str = ""
     diff: str = ""
+    missing: bool = False
 
     def __post_init__(self) -> None:
         if self.base:
@@ -247,7 +249,8 @@ def readings_of(given: GivenHost, case: Case[Any], host: Host | None) -> HostVie
     commands = {probe.name: probe for probe in probes if isinstance(probe, CommandProbe)}
     given = with_usual(given, subject, patterns, commands)
     usual = {name: out for name, out in USUAL.items() if name in commands}
-    outputs = {**usual, **given.outputs}
+    every = {**usual, **given.outputs}
+    outputs = {name: out for name, out in every.items() if not out.missing}
     files = {path: file for path, file in USUAL_FILES.items() if path in patterns}
     files |= given.files
     assert set(given.outputs) <= set(commands), "no probe has such a name"
