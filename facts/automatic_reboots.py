@@ -61,12 +61,16 @@ class AutomaticRebootsParameters(Struct, frozen=True):
 
 
 class AutomaticReboot(Struct, frozen=True):
-    """A master's reboot: the hour of the day, 0 to 23, its days, and the line that has it."""
+    """A master's reboot: the hour of the day, 0 to 23, its days, and the line that has it.
+
+    conditional: a condition before the command decides whether it reboots.
+    """
 
     host: str
     hour: int
     source: ConfigLine
     days: Days = EVERY_DAY
+    conditional: bool = False
 
 
 class AutomaticRebootsRuntime(Struct, frozen=True):
@@ -80,24 +84,22 @@ class AutomaticRebootsRuntime(Struct, frozen=True):
     @property
     def together(self) -> Mapping[int, tuple[AutomaticReboot, ...]]:
         """The hours in which more masters reboot than may be away, and their reboots."""
-        hours = {
-            hour: self._of_one_day(hour)
-            for hour in sorted({reboot.hour for reboot in self.reboots})
-        }
+        return self._together([reboot for reboot in self.reboots if not reboot.conditional])
+
+    @property
+    def perhaps_together(self) -> Mapping[int, tuple[AutomaticReboot, ...]]:
+        """The same, if every condition is met."""
+        return self._together(self.reboots)
+
+    def _together(
+        self, reboots: Sequence[AutomaticReboot]
+    ) -> Mapping[int, tuple[AutomaticReboot, ...]]:
+        hours = {hour: _of_one_day(reboots, hour) for hour in sorted({one.hour for one in reboots})}
         return {
             hour: tuple(each.values())
             for hour, each in hours.items()
             if len(each) > max(self.spare, 1)
         }
-
-    def _of_one_day(self, hour: int) -> Mapping[str, AutomaticReboot]:
-        """The hosts that reboot in this hour, on the day on which they are most."""
-        found: dict[tuple[int, int, int], dict[str, AutomaticReboot]] = {}
-        for reboot in self.reboots:
-            if reboot.hour == hour:
-                for day in product(reboot.days.weekdays, reboot.days.dates, reboot.days.months):
-                    found.setdefault(day, {}).setdefault(reboot.host, reboot)
-        return max(found.values(), key=len, default={})
 
     @property
     def actual(self) -> str:
@@ -112,6 +114,16 @@ class AutomaticRebootsRuntime(Struct, frozen=True):
                 + ", ".join(f"{one.host} from {one.hour}:00" for one in self.reboots)
             ]
         return "; ".join([*(parts or ["no master reboots by itself"]), *self.unread])
+
+
+def _of_one_day(reboots: Sequence[AutomaticReboot], hour: int) -> Mapping[str, AutomaticReboot]:
+    """The hosts that reboot in this hour, on the day on which they are most."""
+    found: dict[tuple[int, int, int], dict[str, AutomaticReboot]] = {}
+    for reboot in reboots:
+        if reboot.hour == hour:
+            for day in product(reboot.days.weekdays, reboot.days.dates, reboot.days.months):
+                found.setdefault(day, {}).setdefault(reboot.host, reboot)
+    return max(found.values(), key=len, default={})
 
 
 def probes(host: Host, cases: Sequence[Case[AutomaticRebootsParameters]]) -> tuple[Probe, ...]:
@@ -143,6 +155,14 @@ def read_runtime(
     fact = AutomaticRebootsRuntime(found, spare, tuple(unread))
     if unread and not fact.together:
         raise Unreadable("; ".join(unread))
+    if not fact.together:
+        for hour, each in fact.perhaps_together.items():
+            one = next(reboot for reboot in each if reboot.conditional)
+            raise Unreadable(
+                f"{', '.join(reboot.host for reboot in each)} may reboot between {hour}:00 and "
+                f"{hour}:59, and whether on one day depends on a condition: on {one.host} "
+                f"{one.source} has {one.source.text[:120]}"
+            )
     return fact
 
 
@@ -150,7 +170,9 @@ def _reboots(readings: HostView) -> Iterator[AutomaticReboot]:
     """The reboots of one host. Raises Unreadable."""
     yield from _by_apt(readings)
     for found in scheduled_reboots.reboots(readings):
-        yield AutomaticReboot(readings.host, found.hour, found.source, found.days)
+        yield AutomaticReboot(
+            readings.host, found.hour, found.source, found.days, found.conditional
+        )
     for path in DNF:
         file = readings.file(path)
         if file is None or file.kind != "f":

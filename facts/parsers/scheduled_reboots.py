@@ -1,7 +1,12 @@
 """Reboots on a schedule of the site's own: lines of cron, and timers of the site. Not a subject.
 
-Sources: crontab(5) (fields, day of month and of week, @daily); systemd.timer(5), systemd.time(7)
-(OnCalendar=); reboot(8), shutdown(8), systemctl(1).
+A command with a condition before it (a day of `date`, a file, a host's name) may reboot or not; one
+that asks whether an update needs a reboot does so on all hosts at the same time.
+
+Sources: crontab(5) (fields, day of month and of week, @daily, `%`); systemd.timer(5),
+systemd.time(7) (OnCalendar=); systemd.service(5), ExecCondition=; systemd.unit(5), drop-ins;
+reboot(8), shutdown(8), systemctl(1); reboot-required of Debian's update-notifier,
+needs-restarting(1).
 """
 
 import re
@@ -9,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from facts.parsers import conf_dirs, systemd_units
 from facts.parsers.blanks import BLANKS, is_decimal, split_words
@@ -19,6 +25,7 @@ from hale.model.evidence import (
     EXISTENCE,
     Allowance,
     ConfigLine,
+    File,
     HostView,
     Selection,
     Unreadable,
@@ -31,17 +38,33 @@ CRONTABS = (
     "/var/spool/cron/crontabs/root",
     "/var/spool/cron/root",
 )
+# Debian's cron, which reads no file of /etc/cron.d with other names than these, the second kind
+# with its option -l.
+DEBIANS_CRON = "/usr/sbin/cron"
+_READ = re.compile(r"[A-Za-z0-9_-]+|[^/]*[.][^/]*-[^/]*", re.ASCII)
 _SITE = "/etc/systemd/system"
 _TIMERS, _SERVICES, _LINKS = (
     f"{_SITE}/*.timer", f"{_SITE}/*.service", f"{_SITE}/*.wants/*.timer",
 )  # fmt: skip
+_OF_TIMERS, _OF_SERVICES = f"{_SITE}/*.timer.d/*.conf", f"{_SITE}/*.service.d/*.conf"
 _COMMANDS = Selection(r".*[^A-Za-z0-9_.-](reboot|shutdown|init|systemctl)([^A-Za-z0-9_.-]|$)")
 PATTERNS = (
     *select(_COMMANDS, *CRONTABS),
-    *select(Selection(r".*(\[|OnCalendar|Unit[[:space:]]*=)"), _TIMERS),
-    *select(Selection(r".*(\[|Exec[A-Za-z]*[[:space:]]*=.*(reboot|shutdown|init))"), _SERVICES),
-    *select(EXISTENCE, _LINKS),
+    *select(Selection(r".*(\[|OnCalendar|Unit[[:space:]]*=)"), _TIMERS, _OF_TIMERS),
+    *select(
+        Selection(
+            r".*(\[|Exec[A-Za-z]*[[:space:]]*=([[:space:]]*$|.*(reboot|shutdown|init))"
+            r"|ExecCondition[[:space:]]*=)"
+        ),
+        _SERVICES,
+        _OF_SERVICES,
+    ),
+    *select(EXISTENCE, _LINKS, DEBIANS_CRON),
 )
+# What makes a command depend on more than those before it, and what is asked on all hosts alike.
+_CONDITION = re.compile(r"(?:^|[\s;&|(`])(?:\[\[?|test|if|case|e?grep|expr)\s|\|\|", re.ASCII)
+_UPDATED = re.compile(r"reboot-required|needs-restarting|needrestart", re.ASCII)
+_END_OF_COMMAND = re.compile(r"(?<!\\)%", re.ASCII)  # of cron: the rest is its standard input
 # Of OnCalendar=: the hour; the months and dates.
 _TIME = re.compile(r"(\d{1,2}):[\d,./*]+(?::[\d,./*]+)?", re.ASCII)
 _DATE = re.compile(r"(?:[\d*,./]+-)?([\d*,./]+)-([\d*,./]+)", re.ASCII)
@@ -80,26 +103,32 @@ EVERY_DAY = Days()
 
 
 class ScheduledReboot(Struct, frozen=True):
-    """An hour of the day, 0 to 23, its days, and the line that has it."""
+    """An hour of the day, 0 to 23, its days, and the line that has it. conditional: it may reboot
+    on some of these days, or hosts, and not on others."""
 
     hour: int
     source: ConfigLine
     days: Days = EVERY_DAY
+    conditional: bool = False
 
 
 def reboots(readings: HostView) -> Iterator[ScheduledReboot]:
     """The reboots of a host by cron and by the site's timers. Raises Unreadable."""
     allowed = Allowance(budgets.SCHEDULED_REBOOTS, "reboots of cron and of timers")
-    found: set[tuple[int, Days]] = set()
+    found: set[tuple[int, Days, bool]] = set()
     for reboot in chain(_of_crontabs(readings), _of_timers(readings)):
-        if (reboot.hour, reboot.days) not in found:
+        key = reboot.hour, reboot.days, reboot.conditional
+        if key not in found:
             allowed.spend(where=reboot.source)
-            found.add((reboot.hour, reboot.days))
+            found.add(key)
             yield reboot
 
 
 def _of_crontabs(readings: HostView) -> Iterator[ScheduledReboot]:
+    debians = readings.file(DEBIANS_CRON) is not None
     for file in readings.files(*CRONTABS):
+        if debians and "/cron.d/" in file.path and not _READ.fullmatch(conf_dirs.name_of(file)):
+            continue
         for number, line in enumerate(file.lines if file.kind == "f" else (), 1):
             text = line.strip(BLANKS)
             if text and not text.startswith("#"):
@@ -111,7 +140,8 @@ def of_cron(source: ConfigLine) -> Iterator[ScheduledReboot]:
     macro, *rest = split_words(source.text, 1)
     text = f"{_MACROS[macro]} {' '.join(rest)}" if macro in _MACROS else source.text
     words = split_words(text, 5)
-    if len(words) < 6 or not is_reboot(words[5]):
+    command = _END_OF_COMMAND.split(words[5])[0].replace("\\%", "%") if len(words) > 5 else ""
+    if not is_reboot(command):
         return
     hours = _numbers(words[1], range(24), source)
     dates = _numbers(words[2], range(1, 32), source)
@@ -121,7 +151,11 @@ def of_cron(source: ConfigLine) -> Iterator[ScheduledReboot]:
     if "*" not in words[2][:1] + words[4][:1]:  # either of them counts
         days = Days(months=months)
     for hour in sorted(hours):
-        yield ScheduledReboot(hour, source, days)
+        yield ScheduledReboot(hour, source, days, _is_conditional(command))
+
+
+def _is_conditional(command: str) -> bool:
+    return bool(_CONDITION.search(command)) and not _UPDATED.search(command)
 
 
 def _numbers(
@@ -157,17 +191,36 @@ def _of_timers(readings: HostView) -> Iterator[ScheduledReboot]:
         timer = timers.get(name)
         if timer is None or timer.kind != "f" or systemd_units.masked(timer):
             continue
-        unit = next(
-            (value for _, value, _ in assignments(timer, "Timer", "Unit") if value),
-            f"{name.removesuffix('.timer')}.service",
-        )
+        own = [timer, *_drop_ins(readings, _OF_TIMERS, name)]
+        units = _values(own, "Timer", "Unit")
+        unit = units[-1][1] if units else f"{name.removesuffix('.timer')}.service"
         service = services.get(unit)
         if service is None or service.kind != "f":
             continue
-        starts = [value for _, value, _ in assignments(service, "Service", "ExecStart")]
-        if any(is_reboot(value.lstrip("@-:+!|")) for value in starts):
-            for source, value, _ in assignments(timer, "Timer", "OnCalendar"):
-                yield of_calendar(value, source)
+        files = [service, *_drop_ins(readings, _OF_SERVICES, unit)]
+        starts = [value.lstrip("@-:+!|") for _, value in _values(files, "Service", "ExecStart")]
+        found = [value for value in starts if is_reboot(value)]
+        conditions = [value for _, value in _values(files, "Service", "ExecCondition")]
+        doubt = any(not _UPDATED.search(value) for value in conditions)
+        if found:
+            conditional = doubt or all(map(_is_conditional, found))
+            for source, value in _values(own, "Timer", "OnCalendar"):
+                yield replace(of_calendar(value, source), conditional=conditional)
+
+
+def _drop_ins(readings: HostView, pattern: str, unit: str) -> list[File]:
+    """Those of this unit, in the order in which systemd reads them."""
+    every = readings.files(pattern)
+    return conf_dirs.effective([f for f in every if f.path.split("/")[-2] == f"{unit}.d"])
+
+
+def _values(files: Sequence[File], section: str, key: str) -> list[tuple[ConfigLine, str]]:
+    """The values of a setting that is a list: an empty one takes out those before it."""
+    found: list[tuple[ConfigLine, str]] = []
+    for file in files:
+        for source, value, _ in assignments(file, section, key):
+            found = [*found, (source, value)] if value else []
+    return found
 
 
 def of_calendar(value: str, source: ConfigLine) -> ScheduledReboot:
