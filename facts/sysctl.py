@@ -6,9 +6,9 @@ proc_sys(5); the kernel's kernel/sysctl.c for the numbers that it accepts.
 `persisted` mirrors systemd-sysctl: all files are first read into one table, in which a key's last
 line replaces the earlier ones, and the table is then written to /proc/sys in its order. Before
 that it reads what starts the service and with which arguments, and after it, what else writes the
-key at boot (facts/parsers/sysctl_writers.py). Not covered: credentials, and programs that write a
-key of their own accord. The requirement that loads a module covers whether the module's keys exist
-by then. A line of tmpfiles.d writes after the service, whatever its name.
+key at boot (facts/parsers/sysctl_writers.py). Not covered: programs that write a key of their own
+accord. The requirement that loads a module covers whether the module's keys exist by then. A line
+of tmpfiles.d writes after the service, whatever its name.
 
 Where the kernel leads other keys along (each interface has its own `forwarding`), those must have
 the value too: a packet that comes in by an interface is forwarded by that interface's key. udev
@@ -48,6 +48,7 @@ from facts.parsers.sysctl_table import (
 )
 from hale.inventory.ini import Host
 from hale.model.evidence import (
+    EXISTENCE,
     CommandProbe,
     ConfigLine,
     File,
@@ -55,6 +56,7 @@ from hale.model.evidence import (
     HostView,
     Probe,
     Unreadable,
+    select,
 )
 from hale.model.requirement import Case
 from hale.shell import arguments
@@ -77,6 +79,11 @@ LOOPBACK = "lo"
 FORWARDING = "net/ipv4/ip_forward"
 # The files that decide a key at boot, but for what runs systemd-sysctl.
 LINE_PATTERNS = (*PATTERNS, OLD_FILE, *boot_loader.PATTERNS)
+# What systemd-sysctl.service reads after them, from CREDENTIALS_SINCE on.
+CREDENTIAL = "sysctl.extra"
+CREDENTIALS = tuple(f"{folder}/{CREDENTIAL}" for folder in boot_files.CREDENTIAL_FOLDERS)
+ENCRYPTED = tuple(f"{folder}/{CREDENTIAL}" for folder in boot_files.ENCRYPTED_FOLDERS)
+CREDENTIALS_SINCE = 252
 # The first systemd with patterns (`net.*.x = 1`) and exclusions (`-net.y`).
 PATTERNS_SINCE = 245
 # The library's name contains the version; the shell's own globbing finds it without a fork.
@@ -203,6 +210,8 @@ def probes(host: Host, cases: Sequence[Case[SysctlParameters]]) -> tuple[Probe, 
             *(path_of(case.parameters.key) for case in cases),
             *PATTERNS,
             OLD_FILE,
+            *CREDENTIALS,
+            *select(EXISTENCE, *ENCRYPTED),
             *unit_settings.START_FILES,
             *unit_settings.patterns(SERVICE),
         ),
@@ -332,6 +341,10 @@ def _later(readings: HostView, parameters: SysctlParameters) -> Iterator[ConfigL
     """
     keys = [normalized(key) for key in _related(parameters)]
     own = [normalized(key) for key in (parameters.key, *parameters.same_as)]
+    for source, key, text in assignments(_credentials(readings)):
+        named = concerns(key, own) or _leads(key, parameters)
+        if named and (text is None or not parameters.met_by(number(text))):
+            yield source
     for line, path, text in boot_files.tmpfiles_writes(readings, f"{ROOT}/"):
         hit = path.removeprefix(f"{ROOT}/")
         written = number(text)
@@ -354,6 +367,25 @@ def _later(readings: HostView, parameters: SysctlParameters) -> Iterator[ConfigL
             raise Unreadable(f"{lines[0]} has {lines[0].text}, and systemd's version is unknown")
         if min(versions) >= sysctl_writers.NETWORKD_SINCE:
             yield from lines
+
+
+def _credentials(readings: HostView) -> list[File]:
+    """The credential that the service has at boot. Raises Unreadable where it is not in a file.
+
+    Sources: systemd-sysctl.service(8), "CREDENTIALS"; systemd.exec(5), LoadCredential=.
+    """
+    read = unit_settings.files(readings, SERVICE)
+    for setting in ("SetCredential", "SetCredentialEncrypted", "LoadCredential"):
+        for source, value in unit_settings.values(read, "Service", setting):
+            name, colon, _ = value.partition(":")
+            if name == CREDENTIAL and colon:
+                raise Unreadable(
+                    f"{source} gives {SERVICE} parameters as a credential ({setting}=), which is "
+                    "not read here"
+                )
+    found = boot_files.credential(readings, CREDENTIALS, ENCRYPTED)
+    versions = _versions(readings) if found else []
+    return [] if versions and min(versions) < CREDENTIALS_SINCE else found
 
 
 def _refuse_writes(

@@ -28,8 +28,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from facts.parsers import cloud_init, exec_resets, script_paths
+from facts.parsers import cloud_init, exec_resets, idle_interfaces, script_paths
 from facts.parsers.blanks import BLANKS, split_lines
+from facts.parsers.idle_interfaces import FileLine
 from facts.parsers.unseen import UNSEEN
 from hale.model.evidence import (
     CommandProbe,
@@ -60,7 +61,7 @@ LINES = (
     "|/init[.]d/[A-Za-z0-9_.-]+[\"']?[[:blank:]]"
     f"|{_BEFORE}kill[[:blank:]].*([$][(]|`)"
     "|^[[:blank:]]*Conflicts[[:blank:]]*=.*[.]service"
-    f"|{exec_resets.LINES}"
+    f"|{exec_resets.LINES}|{idle_interfaces.LINES}"
     "|[A-Za-z0-9_]=[\"']?[0-9a-fA-F]*[.:]"
     "|/etc/host(s|name)([^A-Za-z0-9_./-]|$)|kernel[./]hostname"
     "|/etc/(fstab|sysctl|security/limits|modules|modprobe[.]d)"
@@ -176,6 +177,8 @@ def _read(
             raise Unreadable(f"{NAME}: {line!r} is not a line of a file")
         read.append((found[1], int(found[2]), found[3]))
     read = exec_resets.without(read, lambda line: line)
+    idle = idle_interfaces.idle_lines([FileLine(*line) for line in read])
+    read = [line for line in read if line[:2] not in idle]
     every = []
     allowed = script_paths.allowance()
     for path, of_file in groupby(read, key=lambda line: line[0]):

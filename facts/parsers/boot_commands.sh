@@ -3,13 +3,15 @@
 # scripts that these, the network's managers, udev, cron and a boot itself run. `$1` is an extended
 # regular expression. Given: unseen.sh, script_names.sh. And lines of fstab: source, folder and type.
 units='' scripts='' triggers='' done=' '
-folders='/etc/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system
-/lib/systemd/system /run/systemd/generator.late'
+folders='/etc/systemd/system.control /etc/systemd/system /etc/systemd/system.attached
+/usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system
+/run/systemd/generator.late'
 unseen /etc/systemd/system /usr/local/lib/systemd/system /etc/systemd/system/*.wants \
   /etc/systemd/system/*.requires /etc/systemd/system/*.upholds \
   /usr/local/lib/systemd/system/*.wants /run/systemd/generator.late
 # That they can be searched, once for all units.
 for folder in $folders; do [ -x "$folder" ] || unseen "$folder"; done
+etc='/etc/systemd/system.control /etc/systemd/system /etc/systemd/system.attached'
 # plain FILE: whether its path has only characters that need no quotes.
 plain() { case $1 in *[!A-Za-z0-9@:_./-]*) return 1 ;; esac; }
 # drop_ins FOLDER: the files of a folder of drop-ins, for `units`; one of /etc replaces others of its
@@ -19,8 +21,11 @@ drop_ins() {
   unseen "$1"
   for file in "$1"/*.conf; do
     plain "$file" || continue
-    of_site=/etc/systemd/system/${1##*/}/${file##*/}
-    if [ "$file" != "$of_site" ] && { [ -e "$of_site" ] || [ -h "$of_site" ]; }; then continue; fi
+    for of_site in $etc; do
+      of_site=$of_site/${1##*/}/${file##*/}
+      [ "$file" != "$of_site" ] || break
+      if [ -e "$of_site" ] || [ -h "$of_site" ]; then continue 2; fi
+    done
     unseen "$file"
     [ -f "$file" ] && [ -r "$file" ] || continue
     case " $units " in *" $file "*) ;; *) units="$units $file" ;; esac
@@ -43,7 +48,7 @@ start() {
       done
       name=${name%.*}.service ;;
     *.target | *.mount | *.automount)
-      for folder in /etc/systemd/system /usr/local/lib/systemd/system; do
+      for folder in $etc /usr/local/lib/systemd/system; do
         [ ! -f "$folder/$name" ] || [ ! -r "$folder/$name" ] || triggers="$triggers $folder/$name"
       done
       return ;;
@@ -58,14 +63,17 @@ start() {
     [ -f "$folder/$name" ] && [ -r "$folder/$name" ] || { unseen "$folder/$name"; break; }  # masked
     units="$units $folder/$name"
     drop_ins "$folder/$name.d"
-    drop_ins "/etc/systemd/system/$name.d"
-    [ -z "$instance" ] || drop_ins "/etc/systemd/system/$instance.d"
+    for of_site in $etc; do
+      drop_ins "$of_site/$name.d"
+      [ -z "$instance" ] || drop_ins "$of_site/$instance.d"
+    done
     break
   done
 }
 for link in /etc/systemd/system/*.wants/* /etc/systemd/system/*.requires/* \
   /etc/systemd/system/*.upholds/* /usr/local/lib/systemd/system/*.wants/* \
-  /usr/lib/systemd/system/*.wants/* /run/systemd/generator.late/*.wants/*; do
+  /usr/lib/systemd/system/*.wants/* /run/systemd/generator.late/*.wants/* \
+  /etc/systemd/system.[ac]*/*.wants/* /etc/systemd/system.[ac]*/*.requires/*; do
   of_sleep "$link" || start "${link##*/}"
 done
 drop_ins /etc/systemd/system/service.d
@@ -145,12 +153,13 @@ for file in $(executables /var/lib/cloud/scripts/per-boot/* \
   /usr/local/lib/systemd/system-generators/*); do
   plain "$file" || continue
   unseen "$file"
-  [ ! -r "$file" ] || scripts="$scripts $file"
+  [ -d "$file" ] || [ ! -r "$file" ] || scripts="$scripts $file"
 done
 crontabs=
 for file in /etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/* /var/spool/cron/crontabs/* $lines_of \
   /etc/udev/rules.d/*.rules $(wireguard_files); do
   plain "$file" || continue
+  ! passed_over "$file" || continue
   [ -d "$file" ] || unseen "$file"
   [ -f "$file" ] && [ -r "$file" ] && crontabs="$crontabs $file"
 done
@@ -193,7 +202,9 @@ others() {
 searched=$scripts
 others $units $crontabs $scripts
 # Scripts of the site's units whose path is in a variable, or has the unit's instance.
-for word in $(executables $(instance_scripts; variable_scripts $own)); do named "$word"; done
+of_units=$(instance_scripts; variable_scripts $own)
+unseen $of_units
+for word in $(executables $of_units); do named "$word"; done
 # And the site's own programs that these scripts name.
 words=
 # shellcheck disable=SC2013  # words

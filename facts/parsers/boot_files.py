@@ -10,8 +10,9 @@ what a boot finds is in its image, which is not read. A root that is a tmpfs its
 host's: every boot fills it from the same image, and which of its files are the image's cannot be
 read on the host. They count as kept.
 
-Sources: tmpfiles.d(5), systemd-tmpfiles-setup.service(8) (`--create --remove --boot`);
-proc_pid_mountinfo(5); file-hierarchy(7); the kernel's filesystems/overlayfs (upperdir=, st_dev).
+Sources: tmpfiles.d(5), systemd-tmpfiles-setup.service(8) (`--create --remove --boot`),
+systemd-tmpfiles(8), "CREDENTIALS"; proc_pid_mountinfo(5); file-hierarchy(7); the kernel's
+filesystems/overlayfs (upperdir=, st_dev).
 """
 
 import re
@@ -42,6 +43,11 @@ from hale.model.requirement import Case
 
 RULES = conf_dirs.patterns("tmpfiles.d")
 SERVICE = "systemd-tmpfiles-setup.service"
+# What the service reads after them, since systemd 252 (LoadCredential=tmpfiles.extra).
+CREDENTIAL_FOLDERS = ("/etc/credstore", "/usr/lib/credstore")
+ENCRYPTED_FOLDERS = ("/etc/credstore.encrypted", "/usr/lib/credstore.encrypted")
+CREDENTIALS = tuple(f"{folder}/tmpfiles.extra" for folder in CREDENTIAL_FOLDERS)
+ENCRYPTED = tuple(f"{folder}/tmpfiles.extra" for folder in ENCRYPTED_FOLDERS)
 FSTAB = "/etc/fstab"
 MOUNT_TABLE = "/proc/self/mountinfo"
 # A node has hundreds of mounts, one or two for each container, far below these folders.
@@ -68,6 +74,8 @@ _OVER_ETC = ("etc.mount", "etc-*.mount", "etc.automount", "etc-*.automount")
 
 PROBE = FileProbe(
     *RULES,
+    *CREDENTIALS,
+    *select(EXISTENCE, *ENCRYPTED),
     *select(EXISTENCE, *systemd_units.file_patterns(SERVICE), *MOUNTS),
     *systemd_units.existence(*_OVER_ETC),
     *select(_IN_ETC, FSTAB),
@@ -280,6 +288,7 @@ def _rules(readings: HostView) -> Sequence[_Rule]:
     if systemd_units.mask(readings, SERVICE):
         return ()
     files = conf_dirs.effective(conf_dirs.persistent(readings.files(*RULES)))
+    files += credential(readings, CREDENTIALS, ENCRYPTED)
     found = [rule for file in files for rule in _of_file(file)]
     allowance = Allowance(budgets.PATTERNS, "lines of tmpfiles.d that change files")
     for rule in found:
@@ -288,6 +297,17 @@ def _rules(readings: HostView) -> Sequence[_Rule]:
             limit = budgets.PATTERN_CHARACTERS
             raise Unreadable(f"{rule}: its path is longer than {limit} characters")
     return found
+
+
+def credential(readings: HostView, paths: Sequence[str], encrypted: Sequence[str]) -> list[File]:
+    """The file that a unit's LoadCredential= finds by its name alone, if there is one.
+
+    Source: systemd.exec(5), LoadCredential= (credstore). Raises Unreadable for an encrypted one.
+    """
+    found = [file for file in readings.files(*paths) if file.kind == "f"]
+    if not found and (locked := readings.files(*encrypted)):
+        raise Unreadable(f"a boot reads {locked[0].path}, which is encrypted")
+    return found[:1]
 
 
 def tmpfiles_writes(readings: HostView, prefix: str) -> list[tuple[ConfigLine, str, str]]:

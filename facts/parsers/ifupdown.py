@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from facts.parsers import ip_command, unit_settings
 from facts.parsers.address_setting import AddressSetting, line_of, plain
 from facts.parsers.blanks import BLANKS, split_words
+from facts.parsers.idle_interfaces import starts_interface
 from hale.model import budgets
 from hale.model.evidence import (
     Allowance,
@@ -64,7 +65,7 @@ def settings(readings: HostView) -> list[AddressSetting]:
 
 def _idle(interface: str, started: list[str], excluded: list[tuple[ConfigLine, str]]) -> str:
     """Why a boot does not bring the interface up; empty where it does."""
-    if not any(_starts_interface(one, interface) for one in started):
+    if not any(starts_interface(one, interface) for one in started):
         return f"no `auto {interface}` brings it up at boot"
     for source, pattern in excluded:
         if fnmatchcase(interface, pattern):
@@ -80,12 +81,6 @@ def _excluded(readings: HostView) -> list[tuple[ConfigLine, str]]:
         if name == "EXCLUDE_INTERFACES"
     ]
     return [(source, word) for source, value in found[-1:] for word in split_words(value)]
-
-
-def _starts_interface(pattern: str, interface: str) -> bool:
-    if pattern.startswith("/"):  # `auto /eth*`, `auto /eth*/1`
-        return fnmatchcase(interface, pattern[1:].partition("/")[0])
-    return pattern.rpartition("=")[2] == interface  # `auto eth0=home` takes `iface home`
 
 
 def _interface_lines(

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 
 from facts.parsers import exec_resets
 from facts.parsers.blanks import BLANKS, is_decimal
-from facts.parsers.unit_limits import Item
+from facts.parsers.unit_limits import Item, logical
 from hale.model.evidence import ConfigLine, File, Selection
 
-# The lines with such commands, and empty settings, which take out those before them.
+# The lines with such commands, those that go on in the next line, and empty settings, which take
+# out the commands before them.
 LINES = Selection(
-    r"[[:space:]]*Exec[A-Za-z]*[[:space:]]*=([[:space:]]*$|.*[^A-Za-z0-9_](ulimit|prlimit)[^A-Za-z0-9_])"
+    r"[[:space:]]*Exec[A-Za-z]*[[:space:]]*="
+    r"([[:space:]]*$|.*[^A-Za-z0-9_](ulimit|prlimit)[^A-Za-z0-9_]|.*[\\][[:space:]]*$)"
 )
 _LETTERS: dict[Item, str] = {"nofile": "n", "nproc": "u", "memlock": "l"}
 # `ulimit -l` counts in KiB, prlimit in bytes.
@@ -26,7 +28,7 @@ _OWN_PROCESS = re.compile(r"[ \t]*ExecStart[ \t]*=")
 def lowering(files: Sequence[File], item: Item, least: float) -> ConfigLine | None:
     """The first line by which the process of a unit gets less than this, or may. files: the unit's
     own and its drop-ins, in reading order; least: in KiB for memlock."""
-    every = [(file, number, text) for file in files for number, text in enumerate(file.lines, 1)]
+    every = [(file, number, text) for file in files for number, text, _ in logical(file)]
     for file, number, text in exec_resets.without(every, lambda at: (at[0].path, at[1], at[2])):
         if any(_less(program, value, item, least) for program, value in _set(text, item)):
             return ConfigLine(file.path, number, text.strip(BLANKS), changed=file.changed)

@@ -86,6 +86,12 @@ script_names() {
   for folder in $folders; do set -- "$@" "$folder"*; done
   executables "$@"
 }
+# passed_over CRONTAB: whether Debian's cron does not read this file of /etc/cron.d, for its name; names
+# as `com.example-job` need its option -l.
+passed_over() {
+  case $1 in */cron.d/*.*-*) return 1 ;; */cron.d/*) ;; *) return 1 ;; esac
+  case ${1##*/} in *[!A-Za-z0-9_-]*) [ -e /usr/sbin/cron ] ;; *) return 1 ;; esac
+}
 # wireguard_files: the configurations whose commands wg-quick runs at boot.
 wireguard_files() {
   for link in /etc/systemd/system/*.wants/wg-quick@*.service; do
@@ -105,10 +111,11 @@ instance_scripts() {
     sed -n "/^[[:blank:]]*Exec/s/%[iI]/${name%.service}/gp" "$unit" | grep -oE '/[[:alnum:]_./@+-]+'
   done
 }
-# variable_scripts UNIT...: the paths that variables of these units have.
+# variable_scripts UNIT...: the paths that variables of these units have, and the files of variables.
 variable_scripts() {
   # shellcheck disable=SC2046,SC2086  # paths have no blanks
-  set -- $(grep -hsE '^[[:blank:]]*Environment(File)?[[:blank:]]*=' /dev/null "$@" | tr "\"'" '  ')
+  set -- $(grep -hsE '^[[:blank:]]*Environment(File)?[[:blank:]]*=' /dev/null "$@" |
+    sed "s/[[:blank:]]*=[[:blank:]]*/=/; s/[\"']/ /g")
   files=
   for word; do
     case $word in
@@ -118,6 +125,7 @@ variable_scripts() {
   done
   for file in $files; do
     file=${file#-}
+    echo "$file"
     [ ! -f "$file" ] || [ ! -r "$file" ] || grep -hoE "=[\"']?/[[:alnum:]_./@+-]+" "$file" | sed 's/^[^/]*//'
   done
 }

@@ -22,7 +22,12 @@ from facts.parsers.swap_triggers import (
 from hale.model.evidence import ConfigLine, File, HostView
 
 FSTAB = "/etc/fstab"
-SITE_FOLDERS = ("/etc/systemd/system", "/usr/local/lib/systemd/system")
+SITE_FOLDERS = (
+    "/etc/systemd/system.control",
+    "/etc/systemd/system",
+    "/etc/systemd/system.attached",
+    "/usr/local/lib/systemd/system",
+)
 _KINDS = ("service", "target", "mount", "socket", "timer", "path")
 TARGET = "swap.target"
 GPT_GENERATOR = "systemd-gpt-auto-generator"

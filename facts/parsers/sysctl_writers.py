@@ -17,8 +17,16 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from facts.parsers import boot_commands, boot_writes, cloud_init, exec_resets, script_paths
+from facts.parsers import (
+    boot_commands,
+    boot_writes,
+    cloud_init,
+    exec_resets,
+    idle_interfaces,
+    script_paths,
+)
 from facts.parsers.blanks import BLANKS, lowered, split_words
+from facts.parsers.idle_interfaces import FileLine
 from facts.parsers.unseen import UNSEEN
 from hale.model.evidence import CommandProbe, ConfigLine, HostView
 from hale.shell import load_script
@@ -54,7 +62,7 @@ def probe(keys: Sequence[str], plain: bool = True) -> CommandProbe:
     made = [_expression(key, "[^[:blank:]=]*") for key in keys] if plain else [*keys]
     if plain:  # and the same below a folder that a script is in, or has in a variable
         made += [_BELOW, *(f"{_BEFORE}{re.escape(key.rpartition('/')[2])}{_END}" for key in keys)]
-    made.append(exec_resets.LINES)
+    made += [exec_resets.LINES, idle_interfaces.LINES]
     return CommandProbe(NAME, UNSEEN + boot_commands.NAMES + _SCRIPT, lines=tuple(made))
 
 
@@ -82,6 +90,8 @@ def _commands(readings: HostView) -> Iterator[tuple[ConfigLine, str]]:
         if scripts or not at[1].startswith(cloud_init.SCRIPTS):
             found.append(ConfigLine(at[1], int(at[2]), text))
     found = exec_resets.without(found, lambda source: (source.path, source.line, source.text))
+    idle = idle_interfaces.idle_lines([FileLine(s.path, s.line, s.text) for s in found])
+    found = [source for source in found if (source.path, source.line) not in idle]
     found += [source for source, _ in cloud_init.boot_commands(readings)]
     allowed = script_paths.allowance()
     for _, of_file in groupby(found, key=lambda source: source.path):

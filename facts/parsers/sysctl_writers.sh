@@ -35,7 +35,7 @@ for link in /etc/systemd/system/*.wants/*.service /etc/systemd/system/*.requires
     break
   done
 done
-for unit in /etc/systemd/system/*.service.d/*.conf; do [ ! -f "$unit" ] || set -- "$@" "$unit"; done
+for unit in /etc/systemd/system*/*.service.d/*.conf; do [ ! -f "$unit" ] || set -- "$@" "$unit"; done
 # Units that another unit of the site pulls in.
 pulled=$(grep -hsE '^(Wants|Requires|BindsTo|Upholds|OnSuccess|OnFailure|Unit|Service)=|x-systemd.requires=' \
   /etc/systemd/system/*.* /etc/systemd/system/*.d/*.conf /etc/fstab)
@@ -57,8 +57,9 @@ wanted networkd-dispatcher.service &&
   set -- "$@" /etc/networkd-dispatcher/*.d /etc/networkd-dispatcher/*.d/*
 # shellcheck disable=SC2046,SC2086  # paths without blanks
 set -- "$@" $(executables $common_scripts $(legacy_scripts))
+for file in /etc/cron.d/*; do passed_over "$file" || set -- "$@" "$file"; done
 # shellcheck disable=SC2046  # paths without blanks
-set -- "$@" /etc/crontab /etc/anacrontab /etc/cron.d/* /var/spool/cron/crontabs/* /var/spool/cron/root \
+set -- "$@" /etc/crontab /etc/anacrontab /var/spool/cron/crontabs/* /var/spool/cron/root \
   /etc/udev/rules.d/*.rules $(wireguard_files)
 [ -e /etc/cloud/cloud-init.disabled ] ||
   set -- "$@" /var/lib/cloud/scripts/per-boot/* /var/lib/cloud/instance/boothooks/* \
@@ -121,8 +122,11 @@ for word in $(grep -hoE '^Exec[A-Za-z]*=[-@:+!]*(/usr/s?bin|/s?bin|/usr/lib|/usr
   word=/${word#*/}
   case " $programs " in *" $word "*) ;; *) programs="$programs $word" ;; esac
 done
-# shellcheck disable=SC2046,SC2086  # the same words
-set -- "$@" $packaged $programs $(instance_scripts)
+of_units=$(instance_scripts)
+# shellcheck disable=SC2086  # paths without blanks
+unseen $of_units
+# shellcheck disable=SC2086  # the same words
+set -- "$@" $packaged $programs $of_units
 # Two steps are followed.
 follow "$@"
 more=$new

@@ -1,7 +1,8 @@
 """systemd's unit files: which one is effective, which is masked, and what pulls one in at boot.
 
-Source: systemd.unit(5), "UNIT FILE LOAD PATH" and the .wants/, .requires/ and .upholds/ folders.
-Only files that survive a boot count: /run is empty after it, and generators run again.
+Source: systemd.unit(5), "UNIT FILE LOAD PATH" (system.attached is portablectl(1)'s) and the
+.wants/, .requires/ and .upholds/ folders. Only files that survive a boot count: /run is empty after
+it, and generators run again.
 """
 
 from facts.parsers.blanks import BLANKS, split_words
@@ -11,6 +12,7 @@ from hale.model.evidence import EXISTENCE, File, HostView, select
 FOLDERS = (
     "/etc/systemd/system.control",
     "/etc/systemd/system",
+    "/etc/systemd/system.attached",
     "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
     "/lib/systemd/system",

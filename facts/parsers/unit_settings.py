@@ -42,7 +42,8 @@ _PREFIXES = "@-:+!|"
 # others may be secrets. A carriage return within a line ends one too.
 LINES = Selection(
     rf".*(\[|(Exec[A-Z]|Condition[A-Z]|Assert[A-Z])[A-Za-z]*[[:space:]]*=|EnvironmentFile"
-    rf"|Environment[[:space:]]*=.*--|({'|'.join(CONFINES)})[[:space:]]*=)|\xef\xbb\xbf"
+    rf"|Environment[[:space:]]*=.*--|({'|'.join(CONFINES)})[[:space:]]*="
+    r"|(Set|Load|Import)Credential[A-Za-z]*[[:space:]]*=[[:space:]]*(sysctl|tmpfiles)[.])|\xef\xbb\xbf"
 )
 # Of them, conditions: of commands of the site's own, words may be secrets.
 _CONDITIONS = Selection(

@@ -17,7 +17,7 @@ from tests.engine.local_gather import HOST
 
 FOLDERS = (
     "/etc/", "/usr/local/", "/opt/bin/", "/lib/systemd/", "/usr/lib/tuned/", "/var/", "/run/",
-    "/usr/bin/", "/(etc|opt|", "/dev/disk/",
+    "/usr/bin/", "/usr/sbin/cron", "/(etc|opt|", "/dev/disk/",
 )  # fmt: skip
 OFF = "sysctl -w net.ipv4.ip_forward=0"
 WANTS = "/etc/systemd/system/multi-user.target.wants"
@@ -174,6 +174,15 @@ def test_what_always_runs(root: Root, file: str) -> None:
     assert root.found() == [f"{file}:1"]
 
 
+@pytest.mark.parametrize("script", [WRITERS, COMMANDS])
+def test_a_crontab_that_debians_cron_passes_over(root: Root, script: str) -> None:
+    for name in ("com.example-job", "site", "site.disabled"):
+        root.write(f"/etc/cron.d/{name}", f"@reboot root {OFF}\n")
+    assert len(root.found(script)) == 3
+    root.write("/usr/sbin/cron", "")
+    assert root.found(script) == ["/etc/cron.d/com.example-job:1", "/etc/cron.d/site:1"]
+
+
 def test_ufw(root: Root) -> None:
     root.write("/etc/default/ufw", 'MANAGE_BUILTINS=no\nIPT_SYSCTL="@/etc/ufw/sysctl.conf"\n')
     root.write("/etc/ufw/sysctl.conf", "net/ipv4/ip_forward=0\n")
@@ -322,6 +331,58 @@ def test_a_drop_in_of_many_units_or_of_an_instance(root: Root, folder: str) -> N
     assert root.found(COMMANDS) == [f"/etc/systemd/system/{folder}/x.conf:2"]
 
 
+@pytest.mark.parametrize("folder", ["system.control", "system", "system.attached"])
+def test_a_drop_in_of_each_folder_of_the_site(root: Root, folder: str) -> None:
+    root.write("/lib/systemd/system/a.service", "[Service]\n")
+    root.enable("a.service")
+    drop_in = f"/etc/systemd/{folder}/a.service.d/x.conf"
+    root.write(drop_in, f"[Service]\nExecStartPost=/sbin/{OFF}\n")
+    assert root.found() == root.found(COMMANDS) == [f"{drop_in}:2"]
+
+
+def test_a_unit_of_a_portable_service(root: Root) -> None:
+    unit = "/etc/systemd/system.attached/a.service"
+    root.write(unit, f"[Service]\nExecStart=/sbin/{OFF}\n")
+    assert root.found(COMMANDS) == []
+    root.enable("a.service")
+    assert root.found(COMMANDS) == [f"{unit}:2"]
+
+
+@pytest.mark.parametrize("sign", ["=", " = ", "= -"])
+def test_a_script_in_a_file_of_variables(root: Root, sign: str) -> None:
+    text = f"[Service]\nEnvironmentFile{sign}@/etc/site.env\nExecStart=/bin/sh -c $BOOT\n"
+    root.write("/etc/systemd/system/a.service", text)
+    root.enable("a.service")
+    root.write("/etc/site.env", "BOOT=@/opt/one\n")
+    root.write("/opt/one", f"#!/bin/sh\n{OFF}\n", 0o755)
+    assert root.found(COMMANDS) == ["/opt/one:2"]
+
+
+@pytest.mark.parametrize(
+    ("file", "odd"),
+    [
+        ("/var/lib/cloud/scripts/per-boot/my script", True),
+        ("/etc/systemd/system-generators/a$b", True),
+        ("/etc/NetworkManager/dispatcher.d/90 site", True),
+        ("/etc/NetworkManager/dispatcher.d/90-site~", False),
+        ("/etc/cron.daily/my script", False),  # run-parts passes these over
+        ("/etc/network/if-up.d/a b", False),
+    ],
+)
+def test_a_program_whose_name_has_blanks(root: Root, file: str, odd: bool) -> None:
+    for unit in ("NetworkManager.service", "networking.service"):
+        root.write(f"/lib/systemd/system/{unit}", "[Service]\n")
+        root.enable(unit)
+    root.write(file, f"#!/bin/sh\n{OFF}\n")
+    assert root.ran(COMMANDS).returncode == 0
+    root.write(file, f"#!/bin/sh\n{OFF}\n", 0o755)
+    done = root.ran(COMMANDS)
+    folder = f"{root.folder}{file.rpartition('/')[0]}"
+    told = f"{folder} has a program whose name has blanks or other special characters"
+    assert done.stderr.startswith(told) is odd
+    assert done.returncode == (3 if odd else 0)
+
+
 @pytest.mark.parametrize(
     ("unit", "file"),
     [
@@ -468,6 +529,25 @@ def test_a_folder_that_a_user_cannot_search(
     users_root.write(f"{folder}/one", f"{OFF}\n")
     (users_root.folder / folder[1:]).chmod(mode)
     assert users_root.refused(script).startswith(f"{folder} is not readable by this user")
+
+
+@BOTH
+def test_a_script_of_an_instance_that_a_user_cannot_read(users_root: Root, script: str) -> None:
+    text = "[Service]\nExecStart=@/opt/site/%i.sh\n"
+    users_root.write("/etc/systemd/system/a@.service", text)
+    users_root.enable("a@one.service")
+    users_root.write("/opt/site/one.sh", f"{OFF}\n", 0o755)
+    assert users_root.refused(script) == ""
+    (users_root.folder / "opt/site").chmod(0o700)
+    assert users_root.refused(script) == f"/opt/site {REFUSED}"
+
+
+def test_a_file_of_variables_that_a_user_cannot_read(users_root: Root) -> None:
+    text = "[Service]\nEnvironmentFile=@/etc/site.env\nExecStart=/bin/sh -c $BOOT\n"
+    users_root.write("/etc/systemd/system/a.service", text)
+    users_root.enable("a.service")
+    users_root.write("/etc/site.env", "BOOT=/opt/one\n", 0o600)
+    assert users_root.refused(COMMANDS) == f"/etc/site.env {REFUSED}"
 
 
 @BOTH
