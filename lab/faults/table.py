@@ -15,6 +15,7 @@ from lab.faults import (
     services,
     swap,
     time_sync,
+    unusual_places,
 )
 from lab.faults.fault import HostFault
 
@@ -33,4 +34,5 @@ FAULTS: tuple[HostFault, ...] = (
     *boots.FAULTS,
     *boot_scripts.FAULTS,
     *boot_chain.FAULTS,
+    *unusual_places.FAULTS,
 )
