@@ -17,6 +17,7 @@ Sources: ip-address(8); keepalived.conf(5), virtual_ipaddress; facts/parsers/boo
 """
 
 import ipaddress
+import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from facts.parsers import (
     unit_settings,
     vip_config,
 )
+from facts.parsers.address_setting import AddressSetting
 from facts.parsers.blanks import split_words
 from hale.inventory.ini import Host
 from hale.model.evidence import (
@@ -55,6 +57,7 @@ from hale.shell import arguments, load_script
 # Commands that may set an address, or take one away.
 COMMANDS = "(^|[^A-Za-z0-9_.-])(ip|ifconfig|ifup|ifdown)[ \t]"
 USELESS = ("dadfailed", "tentative")
+PRIVATE = "private"  # before a file that systemd-networkd cannot read
 # A keepalived of the site's, behind an external endpoint: what HA-VIP-OWNER reads of Hale's.
 STATE = f"systemctl show --property=ActiveState -- {vip_config.SERVICE}"
 _OF_THE_SITE = (*unit_command.patterns(vip_config.SERVICE), *vip_config.FILES)
@@ -124,7 +127,7 @@ class AddressPersisted(Struct, frozen=True):
 
 
 def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe, ...]:
-    """ip(8) for these two addresses, and the files of every network manager that Hale knows."""
+    """ip(8) for these two addresses, which files networkd cannot read, and all managers' files."""
     aspects = {case.aspect for case in cases}
     wanted: list[Probe] = []
     if "persisted" in aspects:
@@ -136,10 +139,10 @@ def probes(host: Host, cases: Sequence[Case[AddressParameters]]) -> tuple[Probe,
         if not host.is_master:
             wanted.append(FileProbe(*_MANAGERS))
     planned = _address(host)
-    if "runtime" in aspects and planned:
+    if planned:
         endpoint = cases[0].inventory.endpoint
         wanted.append(CommandProbe("ip", _script(planned, endpoint.vip)))
-        if host.is_master and endpoint.kind == "external":
+        if "runtime" in aspects and host.is_master and endpoint.kind == "external":
             wanted += [CommandProbe("manager", STATE), FileProbe(*_OF_THE_SITE)]
     return tuple(wanted)
 
@@ -158,7 +161,7 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
             useless = any(word in words for word in USELESS)
             if address_setting.plain(words[3]) == split_words(key)[-1] and not useless:
                 on[key].append(words[1].partition("@")[0])
-        elif words:
+        elif words and words[0] != PRIVATE:
             raise Unreadable(f"ip: {line!r} is not an address")
     try:
         up, every = on[f"of up {planned}"], on[f"of any {planned}"]
@@ -188,7 +191,7 @@ def read_persisted(readings: HostView, case: Case[AddressParameters]) -> Address
     """The addresses that the configuration sets at boot. Raises Unreadable, NotApplicable."""
     planned = _planned(case)
     vip = case.inventory.endpoint.vip
-    every = boot_network.settings(readings)
+    every = [_readable(readings, setting) for setting in boot_network.settings(readings)]
     active = [s for s in every if not s.idle]
     setters = tuple(replace(s.source, wins=True) for s in active if s.address == planned)
     vip_setters = tuple(s.source for s in active if s.address == vip)
@@ -207,6 +210,22 @@ def read_persisted(readings: HostView, case: Case[AddressParameters]) -> Address
     return AddressPersisted(
         planned, vip, setters, vip_setters, dhcp, idle, (*setters, *vip_setters, *idle)
     )
+
+
+def _readable(readings: HostView, setting: AddressSetting) -> AddressSetting:
+    """The setting, idle where systemd-networkd cannot read its file, or a drop-in of that.
+
+    Raises Unreadable.
+    """
+    path = setting.source.path
+    if setting.manager != "systemd-networkd" or setting.idle:
+        return setting
+    file = re.sub(r"\.d/[^/]*$", "", path)
+    for line in readings.output("ip").lines:
+        word, _, private = line.partition(" ")
+        if word == PRIVATE and (private == file or private.startswith(f"{file}.d/")):
+            return replace(setting, idle=f"systemd-networkd cannot read {private} (`chmod 644`)")
+    return setting
 
 
 def _by_command(readings: HostView, vip: str) -> Iterator[ConfigLine]:
