@@ -3,6 +3,7 @@
 Sources: dpkg-query(1), apt-mark(8); rpm(8) --queryformat.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,7 @@ Manager = Literal["apt", "dnf"]
 
 _SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
 CAP_SYS_RESOURCE = 1 << 24  # capabilities(7)
+_VERSION = re.compile(r"\d{1,9}[.]\S*", re.ASCII)
 
 
 class Packages(Struct, frozen=True):
@@ -63,12 +65,15 @@ def read(readings: HostView) -> Packages:
             held.add(rest)
         else:
             values[word] = rest
+    containerd = values.get("containerd", "").removeprefix("v")
+    if containerd and not _VERSION.fullmatch(containerd):
+        raise Unreadable(f"containerd's version is garbled: {containerd[:80]!r}")
     return Packages(
         manager,
         versions,
         frozenset(held),
         "broken" in values,
-        values.get("containerd", "").removeprefix("v"),
+        containerd,
         values.get("cni", ""),
         bool(int(values.get("capabilities") or "0", 16) & CAP_SYS_RESOURCE),
         values.get("cgroup", ""),
