@@ -50,8 +50,8 @@ class Site:
     def type(self, *words: str, password: str = PASSWORD) -> tuple[int, str]:
         """Type a command and, once, the password: exit status and output.
 
-        No command leaves the password anywhere. This is looked for here, and not in a test of its own
-        after all others: with several workers that one may be alone on its worker.
+        No command leaves the password anywhere. This is looked for here, and not in a test of its
+        own after all others: with several workers that one may be alone on its worker.
         """
         named = [] if words[0] == "undo" else [f"--inventory={self.inventory}"]
         saved = [] if words[0] == "kubeconfig" else [f"--reports={self.reports}"]
