@@ -16,10 +16,9 @@ from itertools import chain
 from msgspec import Struct
 from msgspec.structs import replace
 
-from facts.parsers import conf_dirs, systemd_units
+from facts.parsers import conf_dirs, systemd_units, unit_settings
 from facts.parsers.blanks import BLANKS, is_decimal, split_words
 from facts.parsers.ip_command import commands, program_at
-from facts.parsers.unit_limits import assignments
 from hale.model import budgets
 from hale.model.evidence import (
     EXISTENCE,
@@ -192,19 +191,19 @@ def _of_timers(readings: HostView) -> Iterator[ScheduledReboot]:
         if timer is None or timer.kind != "f" or systemd_units.masked(timer):
             continue
         own = [timer, *_drop_ins(readings, _OF_TIMERS, name)]
-        units = _values(own, "Timer", "Unit")
+        units = unit_settings.values(own, "Timer", "Unit")
         unit = units[-1][1] if units else f"{name.removesuffix('.timer')}.service"
         service = services.get(unit)
         if service is None or service.kind != "f":
             continue
         files = [service, *_drop_ins(readings, _OF_SERVICES, unit)]
-        starts = [value.lstrip("@-:+!|") for _, value in _values(files, "Service", "ExecStart")]
+        starts = [command.text for command in unit_settings.commands(files)]
         found = [value for value in starts if is_reboot(value)]
-        conditions = [value for _, value in _values(files, "Service", "ExecCondition")]
+        conditions = [value for _, value in unit_settings.values(files, "Service", "ExecCondition")]
         doubt = any(not _UPDATED.search(value) for value in conditions)
         if found:
             conditional = doubt or all(map(_is_conditional, found))
-            for source, value in _values(own, "Timer", "OnCalendar"):
+            for source, value in unit_settings.values(own, "Timer", "OnCalendar"):
                 yield replace(of_calendar(value, source), conditional=conditional)
 
 
@@ -212,15 +211,6 @@ def _drop_ins(readings: HostView, pattern: str, unit: str) -> list[File]:
     """Those of this unit, in the order in which systemd reads them."""
     every = readings.files(pattern)
     return conf_dirs.effective([f for f in every if f.path.split("/")[-2] == f"{unit}.d"])
-
-
-def _values(files: Sequence[File], section: str, key: str) -> list[tuple[ConfigLine, str]]:
-    """The values of a setting that is a list: an empty one takes out those before it."""
-    found: list[tuple[ConfigLine, str]] = []
-    for file in files:
-        for source, value, _ in assignments(file, section, key):
-            found = [*found, (source, value)] if value else []
-    return found
 
 
 def of_calendar(value: str, source: ConfigLine) -> ScheduledReboot:
