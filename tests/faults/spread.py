@@ -1,6 +1,7 @@
 """Faults that any host can have, spread over the lab's hosts: of each only one is proven at a time.
 
-Which host a fault gets depends on its name alone, so that a new one moves no other.
+Which host a fault gets depends on its name alone, so that a new one moves no other. A host of which
+the table has few faults gets more of these, since batches are as many as the faults of one host.
 """
 
 from dataclasses import replace
@@ -10,14 +11,15 @@ from zlib import crc32
 from hale.model.requirement import Role
 from hale.paths import ROOT
 from hale.standard import loader
-from lab.faults.baseline import VIP_HOLDER
 from lab.faults.fault import HostFault
 from lab.topology import HOSTS, HostSpec
 from tests.faults.batches import is_own
 
 CROWDED = next(host for host in HOSTS if host.name == "k8s-node-01")
 CLUSTER_FILES = "/etc/kubernetes"
-HOSTS_OF_FAULTS = [host for host in HOSTS if host.name != VIP_HOLDER]
+# How many of twelve faults a host gets.
+SHARES = {"k8s-master-02": 3, "k8s-master-03": 4, "k8s-node-01": 4, "k8s-node-02": 1}
+HOSTS_OF_FAULTS = [host for host in HOSTS for _ in range(SHARES.get(host.name, 0))]
 
 
 def spread(fault: HostFault) -> HostFault:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from lab.faults import table
 from lab.faults.baseline import VIP_HOLDER
 from lab.faults.fault import HostFault, fail
-from tests.faults.batches import Batched, batches
-from tests.faults.spread import CROWDED, HOSTS_OF_FAULTS, spread
+from lab.topology import HOSTS
+from tests.faults.batches import Batched, batches, is_own
+from tests.faults.spread import CROWDED, HOSTS_OF_FAULTS, SHARES, spread
 from tests.faults.table import FAULTS
 
 OWN = HostFault("own", "k8s-node-01", "true", {"SWAP-OFF persisted": fail("no")})
@@ -76,4 +77,11 @@ def test_a_fault_that_names_its_host_stays_there() -> None:
 
 
 def test_few_batches_have_all_faults() -> None:
-    assert len(batches(FAULTS)) < len(FAULTS) / 2
+    """At most a tenth more than with the same number of faults on each host."""
+    own = [fault for fault in FAULTS if is_own(fault)]
+    fewest = len(own) / len(SHARES) + len(FAULTS) - len(own)
+    assert len(batches(FAULTS)) < 1.1 * fewest
+
+
+def test_the_vips_holder_gets_none() -> None:
+    assert {host.name for host in HOSTS} - set(SHARES) == {VIP_HOLDER}
