@@ -66,6 +66,17 @@ class Running:
         said = [p.read_text(errors="replace") for p in (self.out, self.out.with_suffix(".err"))]
         return subprocess.CompletedProcess([], self.child.returncode, *said)
 
+    def account(self) -> str:
+        """For a failure: in the first line its status and last words, then all that it said.
+
+        Of a first try that failed a run keeps one line.
+        """
+        status = self.child.poll()
+        ended = "it runs" if status is None else f"it ended with {status}"
+        done = self.completed()
+        lines = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()
+        return f"{ended}: {lines[-1]}\n{done.stdout}\n{done.stderr}"
+
 
 class Built:
     """The lab, its inventory, and where the runs' folders are made."""

@@ -57,14 +57,14 @@ def taken(cluster: Built, running: Running, known: set[Path]) -> journal.DrillHi
     found: list[journal.DrillHistory] = []
 
     def look() -> bool:
-        assert running.child.poll() is None, running.completed().stdout
+        assert running.child.poll() is None, running.account()
         for folder in set(cluster.reports.glob("*-drill*")) - known:
             history = journal.load_drill(folder) if (folder / journal.NAME).exists() else None
             if history and history.active_faults:
                 found.append(history)
         return bool(found)
 
-    until(look, 600, lambda: running.completed().stdout)
+    until(look, 600, running.account)
     return found[0]
 
 
@@ -125,9 +125,11 @@ def test_ctrl_c_gives_back_what_was_taken(cluster: Built) -> None:
     try:
         host = taken(cluster, running, known).active_faults[0].host
         runs = "pgrep -x kube-apiserver"
-        until(lambda: cluster.lab[host].run(runs, check=False).returncode == 1, 120)
+        until(
+            lambda: cluster.lab[host].run(runs, check=False).returncode == 1, 120, running.account
+        )
         running.child.send_signal(signal.SIGINT)
-        assert running.child.wait(900) == 1
+        assert running.child.wait(900) == 1, running.account()
     finally:
         running.kill()
     folder = newest(cluster)
@@ -148,14 +150,18 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
     try:
         host = taken(cluster, running, known).active_faults[0].host
         masked = "systemctl show --property=LoadState --value haproxy"
-        until(lambda: cluster.lab[host].run(masked).stdout == b"masked\n", 120)
+        until(lambda: cluster.lab[host].run(masked).stdout == b"masked\n", 120, running.account)
     finally:
         running.kill()
     assert cluster.lab[host].run(masked).stdout == b"masked\n"
     # The client and the watchers are gone with the connections.
-    until(lambda: not any("readyz -w" in text for text in leftovers(cluster).values()), 240)
+    until(
+        lambda: not any("readyz -w" in text for text in leftovers(cluster).values()),
+        240,
+        lambda: leftovers(cluster),
+    )
     done = cluster.invoke("drill", "--revert")
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "reverting: haproxy" in done.stdout
     assert cluster.lab[host].run("systemctl is-active haproxy").stdout == b"active\n"
     history = journal.load_drill(newest(cluster))
@@ -164,7 +170,7 @@ def test_what_a_killed_drill_took_the_next_one_gives_back(cluster: Built) -> Non
     assert history.end.state == "restored"
     nothing_left(cluster)
     again = cluster.invoke("drill", "--revert")
-    assert again.returncode == 0
+    assert again.returncode == 0, again.stdout + again.stderr
     assert "has anything left to revert" in again.stdout
 
 
@@ -175,7 +181,7 @@ def test_a_cluster_that_is_not_whole_is_not_drilled(cluster: Built) -> None:
         done = cluster.invoke("drill", "vip", "--yes")
     finally:
         cluster.lab[host].run("systemctl start haproxy")
-    assert done.returncode == 1
+    assert done.returncode == 1, done.stdout + done.stderr
     assert "the cluster is unhealthy: " in done.stderr
     assert f"HA-LB-BACKENDS on {host}" in done.stderr
     assert not (newest(cluster) / journal.NAME).exists()

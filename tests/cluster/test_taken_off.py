@@ -90,14 +90,14 @@ def test_a_master_is_lost_while_another_joins(cluster: Built) -> None:
     known = set(cluster.reports.glob("*-install"))
     running = cluster.start("install", "--yes")
     try:
-        assert cluster.reached(running, known, "masters"), running.completed().stdout[-3000:]
+        assert cluster.reached(running, known, "masters"), running.account()
         # It has the cluster's certificates: kubeadm would not wait for anybody to give it those.
         joins.run("until [ -s /etc/kubernetes/pki/sa.key ]; do sleep 0.1; done", timeout=60)
         lost.power_off()
         until = time.monotonic() + 120
         while "may be blocked" not in running.completed().stdout:
-            assert running.child.poll() is None, running.completed().stdout[-3000:]
-            assert time.monotonic() < until, running.completed().stdout[-3000:]
+            assert running.child.poll() is None, running.account()
+            assert time.monotonic() < until, running.account()
             time.sleep(1)
         lost.power_on()
         running.child.wait(PATIENCE)
@@ -392,7 +392,7 @@ def powerless(cluster: Built, cut: Cut) -> None:
     known = set(cluster.reports.glob("*-install"))
     running = cluster.start("install", "--yes", "--force-unlock")
     try:
-        assert cluster.reached(running, known, cut.phase), running.completed().stdout[-3000:]
+        assert cluster.reached(running, known, cut.phase), running.account()
         time.sleep(cut.after)
         cluster.lab[cut.host].power_off()
         running.child.wait(PATIENCE)

@@ -117,10 +117,10 @@ def test_undo_goes_from_worker_to_worker(limited: Stranger) -> None:
     try:
 
         def begins() -> bool:
-            assert running.child.poll() is None, running.completed()
+            assert running.child.poll() is None, running.account()
             return first.run(_WAITS, check=False).returncode != 0
 
-        assert not wait_until(begins, PATIENCE, 0.5), running.out.read_text()
+        assert not wait_until(begins, PATIENCE, 0.5), running.account()
         folder = max(limited.reports.glob(f"*-undo/{NAME}")).parent
         end = time.monotonic() + QUIET
         while time.monotonic() < end:
