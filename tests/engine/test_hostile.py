@@ -5,8 +5,10 @@ tools are of a bad sort. What must hold: its rows are UNKNOWN with the reason, t
 are what they were, no row is PASS that root would not see as PASS, and each was dialled once.
 """
 
+import re
 import shlex
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,6 +71,8 @@ class Site:
     lab: Lab
     aliases: dict[str, list[str]] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
+    logins: Counter[str] = field(default_factory=Counter)  # of each user of the node, in `after`
+    dials: Counter[str] = field(default_factory=Counter)  # of each alias, in `after`
 
     def alias(self, name: str, host: LabHost, user: str, *lines: str, variables: str = "") -> None:
         self.aliases[name] = [f"HostName {host.address}", f"User {user}", *lines]
@@ -126,8 +130,14 @@ def tools(host: LabHost, name: str, program: str, script: str) -> None:
     user(host, name, f"/opt/{name}/shell")
 
 
+def logged_in(host: LabHost) -> Counter[str]:
+    """How often each user has come in, by the host's own account."""
+    log = host.run("journalctl -o cat _COMM=sshd").stdout.decode()
+    return Counter(re.findall(r"^Accepted publickey for (\S+) from", log, re.M))
+
+
 @pytest.fixture(scope="module")
-def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
+def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(tmp_path_factory.mktemp("site"), lab)
     node, other, spoilt = lab["k8s-node-01"], lab["k8s-master-02"], lab["k8s-master-03"]
     # All of them log in at once; sshd would drop some of them by chance (sshd_config(5)).
@@ -163,7 +173,10 @@ def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Site:
     lab["k8s-node-02"].power_off()
     site.alias("off", lab["k8s-node-02"], "root")
     site.write()
-    return site
+    yield site
+    for host in (node, other, spoilt):
+        host.reset()
+    lab["k8s-node-02"].power_on()
 
 
 @pytest.fixture(scope="module")
@@ -184,8 +197,12 @@ def after(site: Site, before: Done) -> Done:
     for path in ("/proc/stat", "/proc/swaps", "/proc/sys/net/ipv4/ip_forward", "/etc/os-release"):
         spoilt.run(f"mount --bind /opt/garbage $(readlink -f {path})")
     words = ("--hosts=all", f"--inventory={site.inventory}", f"--gather-timeout={PATIENCE}", *MOST)
+    known = logged_in(site.lab["k8s-node-01"])
     # No shorter for the logins, of which twenty begin at once: a second try gets the same run.
-    return typed(site.folder / "after", *words, f"--connect-timeout={PATIENCE}", timeout=400)
+    done = typed(site.folder / "after", *words, f"--connect-timeout={PATIENCE}", timeout=400)
+    # Later tests log in as well.
+    site.dials, site.logins = site.dialled, logged_in(site.lab["k8s-node-01"]) - known
+    return done
 
 
 def without_names(done: Done, host: str) -> dict[str, str]:
@@ -201,13 +218,12 @@ def test_the_run_ends_in_good_order(after: Done) -> None:
     assert after.results.run.state == "finished"
 
 
-def test_each_is_dialled_once(site: Site, after: Done) -> None:
-    assert site.dialled == dict.fromkeys(site.aliases, 1)
-    node = site.lab["k8s-node-01"]
-    log = node.run("journalctl -o cat _COMM=sshd").stdout.decode()
+@pytest.mark.usefixtures("after")
+def test_each_is_dialled_once(site: Site) -> None:
+    assert site.dials == dict.fromkeys(site.aliases, 1)
     for name in [*TOOLS, "nologin", "stuck", "plain", "asked"]:
         # By the host's own account, too: each of these has a user of its own.
-        assert log.count(f"Accepted publickey for {name} from") == 1, name
+        assert site.logins[name] == 1, name
 
 
 @pytest.mark.parametrize("name", REASONS)
@@ -295,10 +311,15 @@ def test_a_wrong_password_is_tried_once(site: Site, tmp_path: Path) -> None:
 
 
 def test_sudo_on_the_command_line(site: Site, before: Done, tmp_path: Path) -> None:
-    site.variables["sudoer"] = ""
+    kept, site.variables["sudoer"] = site.variables["sudoer"], ""
     site.write()
     words = ("--hosts=sudoer", "--sudo", f"--inventory={site.inventory}", *SOME)
-    assert typed(tmp_path, *words).of("sudoer").items() <= before.of("root").items()
+    try:
+        done = typed(tmp_path, *words)
+    finally:
+        site.variables["sudoer"] = kept
+        site.write()
+    assert done.of("sudoer").items() <= before.of("root").items()
 
 
 # --- testinfra's own ways to a host ---
