@@ -23,7 +23,7 @@ cluster: .venv/.complete ## start the lab, install an HA cluster on it, audit it
 	@.venv/bin/invoke lab.up lab.supply
 	@.venv/bin/invoke install --fix --yes --inventory /var/lib/hale-lab/$(or $(HALE_LAB),lab)/inventory.ini
 
-check: lint ## lint, and run all tests that need no lab (two minutes)
+check: lint ## lint, and run all tests that need no lab (five minutes)
 	@.venv/bin/pytest tests -n auto -m "not lab"
 
 test: .venv/.complete ## run all tests, those on the lab too

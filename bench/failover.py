@@ -23,6 +23,7 @@ from rich.table import Table
 
 from bench import report
 from bench.lab_with_mirror import GIVEN, lab_with_mirror
+from hale.apply.cluster_lock import locks_held
 from hale.apply.lock import Owner
 from hale.drill import journal, revert
 from hale.drill.actions import ActionFailed
@@ -105,23 +106,30 @@ def measure(lab: Lab, folder: Path, rounds: int) -> Mapping[FaultKind, Sequence[
 def one(lab: Lab, known: Inventory, folder: Path, kind: FaultKind, screen: LiveView) -> Measurement:
     """One fault, reverted and recovered on return. Raises ActionFailed if it proves nothing."""
     folder.mkdir()
-    owner, power = holder(lab, known), LabPower(lab)
+    vip_holder, power = holder(lab, known), LabPower(lab)
+    hosts = [h.name for h in known.hosts]
+    owner = Owner("bench", "here", folder.name, "")
     header = DrillHeader(
         journal.SCHEMA,
-        Owner("bench", "here", folder.name, ""),
+        owner,
         str(known.path),
         (kind,),
         on_production=False,
     )
-    with SessionPool(targets_of(known)) as sessions, closing(DrillJournal(folder, header)) as book:
+    with (
+        SessionPool(targets_of(known)) as sessions,
+        locks_held(sessions, hosts, hosts, owner, stale=False, report=screen.log) as locks,
+        closing(DrillJournal(folder, header)) as book,
+    ):
         try:
             measured = DrillRun(
                 inventory=known,
                 sessions=sessions,
+                locks=locks,
                 folder=folder / kind,
-                fault=Fault(kind, owner),
+                fault=Fault(kind, vip_holder),
                 client=next(h.name for h in known.hosts if "masters" not in h.groups),
-                watcher=next(h.name for h in known.masters if h.name != owner),
+                watcher=next(h.name for h in known.masters if h.name != vip_holder),
                 replicas=0,
                 power=power,
                 journal=book,
@@ -130,7 +138,7 @@ def one(lab: Lab, known: Inventory, folder: Path, kind: FaultKind, screen: LiveV
             ).run()
         finally:
             if history := journal.load_drill(folder):
-                revert.revert_all(history, sessions, power, book.write, screen.log)
+                revert.revert_all(history, locks, power, book.write, screen.log)
     if measured.invalid_because:
         raise ActionFailed(measured.invalid_because)
     return measured

@@ -8,7 +8,9 @@ the date of the one in use is not known.
 A process's start is known in time since the boot, a file's change by the clock of then. Where the
 clock was stepped since the boot, both are comparable only as far as they are further apart than
 that step; what is nearer is UNKNOWN. A file whose attributes alone changed since (or that was put
-back with its old time) is UNKNOWN too.
+back with its old time) is UNKNOWN too. A clock that was stepped back and then put right shows in
+neither: a file that was written in between looks as old as that clock was, and may PASS. A file
+that was written again with the same content, or touched, fails until the process is restarted.
 
 Sources: proc_pid_stat(5) (starttime); stat(2) (st_mtime, st_ctime); kubernetes.io, "Certificate
 Management with kubeadm" (restart after a renewal); client-go's transport/cert_rotation.go.

@@ -3,12 +3,31 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from hale.apply import lock
 from hale.apply.lock import LockHeld, Owner
 from hale.apply.reporter import Reporter
 from hale.model.errors import UserError
 from hale.ssh import RemoteError, SessionPool
+
+
+@dataclass(frozen=True)
+class HostLocks:
+    """The locks that a run holds. held: the hosts."""
+
+    sessions: SessionPool
+    owner: Owner
+    held: list[str]
+
+    def acquire_again(self, host: str) -> None:
+        """Lock a host that was off or rebooted: its lock is of a session that has ended, and stale.
+
+        Raises LockHeld where another run has broken that lock, and RemoteError.
+        """
+        lock.acquire(self.sessions.renew(host), self.owner, stale=False)
+        if host not in self.held:
+            self.held.append(host)
 
 
 @contextmanager
@@ -22,7 +41,7 @@ def locks_held(
     report: Reporter,
     nothing: str = "nothing was changed",
     trial: str = "",
-) -> Iterator[None]:
+) -> Iterator[HostLocks]:
     """Hold the locks of all hosts, acquired as by `acquire_all`; reports the hosts that keep one.
 
     trial: as of lock.acquire. nothing: how the error message begins. Raises UserError if another
@@ -35,7 +54,7 @@ def locks_held(
     except LockHeld as error:
         raise UserError(f"{nothing}: {error}") from None
     try:
-        yield
+        yield HostLocks(sessions, owner, held)
     finally:
         if left := release_all(sessions, held, owner):
             report(

@@ -4,6 +4,8 @@ import re
 import shlex
 import time
 
+from hale.apply.cluster_lock import HostLocks
+from hale.apply.lock import LockHeld
 from hale.drill.fault import AUTO_REVERT_AFTER, Fault, PowerError, PowerSwitch
 from hale.drill.sampler import HostClock
 from hale.drill.workload import ADMIN, IMAGE, NAME, manifest
@@ -90,6 +92,14 @@ def revert(sessions: SessionPool, fault: Fault, power: PowerSwitch | None) -> No
     try:
         _switch(fault, power).on(fault.host)
     except PowerError as error:
+        raise ActionFailed(str(error)) from None
+
+
+def lock_again(locks: HostLocks, host: str) -> None:
+    """Lock a host that lost its power or was rebooted. Raises ActionFailed."""
+    try:
+        locks.acquire_again(host)
+    except (LockHeld, RemoteError) as error:
         raise ActionFailed(str(error)) from None
 
 

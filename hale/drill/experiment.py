@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from hale.apply.cluster_lock import HostLocks
 from hale.drill import actions, health, http_client, measurement, member, member_health
 from hale.drill.actions import ActionFailed
 from hale.drill.fault import HOST_FAULTS, Fault, PowerSwitch
@@ -38,7 +39,7 @@ RECOVERS_DURING_FAULT = (ComponentKind.ETCD_QUORUM, ComponentKind.REPLICAS, *hea
 
 @dataclass
 class DrillRun:
-    """One fault on one host. replicas: of the workload, 0 without one.
+    """One fault on one host. locks: of the drill. replicas: of the workload, 0 without one.
 
     requested: by the client; without, the apiserver through the VIP.
     brief: revert as soon as the client is served again, for a benchmark.
@@ -48,6 +49,7 @@ class DrillRun:
 
     inventory: Inventory
     sessions: SessionPool
+    locks: HostLocks
     folder: Path
     fault: Fault
     client: str
@@ -135,6 +137,8 @@ class DrillRun:
             )
         for each in (fault, *self.others):
             self.journal.write(FaultReverted(each.kind, each.host, _utc()))
+        if fault.kind in HOST_FAULTS:
+            actions.lock_again(self.locks, fault.host)
         log("", "waiting until every component is healthy")
         if not self._wait_until(self._is_healthy, HEALTH_TIMEOUT):
             unhealthy = "; ".join(unhealthy_components(self._timelines))

@@ -1,9 +1,9 @@
-"""Drills whose process has ended before they did: what they left is reverted, and unlocked."""
+"""Drills whose process has ended before they did: what they left is reverted under their locks."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from hale.apply import lock
+from hale.apply.cluster_lock import locks_held
 from hale.apply.journal import now
 from hale.drill import change_page, journal, revert
 from hale.drill.journal import DrillEnd, DrillHistory, DrillJournal, DrillState
@@ -13,7 +13,7 @@ from hale.drill.sealing import seal_drill
 from hale.inventory import ini
 from hale.inventory.ini import Inventory
 from hale.model.errors import UserError
-from hale.ssh import RemoteError, SessionPool, Target
+from hale.ssh import SessionPool, Target
 from hale.ssh.inventory_targets import targets_of
 
 
@@ -29,9 +29,20 @@ def recover_interrupted(
         book = DrillJournal(history.folder, None)
         try:
             targets = {**sessions.targets, **_member_targets(options, history)}
-            _release_locks(targets, history, screen)
-            with SessionPool(targets) as own:
-                wrong = revert.revert_all(history, own, options.power, book.write, screen.log)
+            with (
+                SessionPool(targets) as own,
+                # Its locks are stale now, and taken over. A host without power is locked later.
+                locks_held(
+                    own,
+                    list(targets),
+                    (),
+                    history.header.owner,
+                    stale=options.force_unlock,
+                    report=screen.log,
+                    nothing=f"nothing of {history.folder.name} was reverted",
+                ) as locks,
+            ):
+                wrong = revert.revert_all(history, locks, options.power, book.write, screen.log)
             if wrong:
                 raise UserError(
                     f"{history.folder.name} is not fully reverted: {'; '.join(wrong)}. Fix that as "
@@ -51,13 +62,3 @@ def _member_targets(options: DrillOptions, history: DrillHistory) -> Mapping[str
         return {}
     known = ini.load_inventory(Path(history.header.member_inventory))
     return targets_of(known, options.login)
-
-
-def _release_locks(targets: Mapping[str, Target], history: DrillHistory, screen: LiveView) -> None:
-    """Release the locks of a drill whose process has ended."""
-    with SessionPool(targets) as own:  # a host that does not answer now may do so later
-        for host in targets:
-            try:
-                lock.release(own.session(host), history.header.owner)
-            except RemoteError as error:
-                screen.log(host, f"unreachable, so its lock stays: {error}")

@@ -187,10 +187,17 @@ def load_drills(reports: Path) -> list[DrillHistory]:
 
 def unfinished(reports: Path, inventory: str) -> list[DrillHistory]:
     """The interrupted drills of that inventory, the newest first."""
+    return _without_end(reports, inventory, DrillState.INTERRUPTED)
+
+
+def running(reports: Path, inventory: str) -> list[DrillHistory]:
+    """The drills of that inventory whose process is alive, the newest first."""
+    return _without_end(reports, inventory, DrillState.RUNNING)
+
+
+def _without_end(reports: Path, inventory: str, state: DrillState) -> list[DrillHistory]:
     return [
         history
         for history in load_drills(reports)
-        if history.state is DrillState.INTERRUPTED
-        and not history.end
-        and history.header.inventory == inventory
+        if not history.end and history.header.inventory == inventory and history.state is state
     ]

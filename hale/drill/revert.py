@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
+from hale.apply.cluster_lock import HostLocks
 from hale.apply.journal import now
 from hale.drill import actions, member
 from hale.drill.actions import ActionFailed
-from hale.drill.fault import PowerSwitch
+from hale.drill.fault import HOST_FAULTS, PowerSwitch
 from hale.drill.journal import DrillHistory, Entry, FaultReverted, WorkloadEvent
 from hale.drill.sampler import FOLDER
 from hale.model.errors import UserError
-from hale.ssh import SessionPool
 
 Reporter = Callable[[str, str], None]  # host (or empty) and message
 
@@ -23,16 +23,18 @@ def remaining(history: DrillHistory) -> list[str]:
 
 def revert_all(
     history: DrillHistory,
-    sessions: SessionPool,
+    locks: HostLocks,
     power: PowerSwitch | None,
     write: Callable[[Entry], None],
     report: Reporter,
 ) -> list[str]:
     """Revert everything that is left, with a journal entry for each; returns the failures.
 
+    locks: of the drill, whose sessions are used; a host that was off is locked again.
     Raises UserError at the end, when all of it is reverted, if an entry could not be written.
     """
     failures = []
+    sessions = locks.sessions
     unwritten: list[UserError] = []
 
     def record(entry: Entry) -> None:
@@ -50,6 +52,11 @@ def revert_all(
             failures.append(f"{title}: {error}")
             continue
         record(FaultReverted(injected.kind, injected.host, now()))
+        if injected.kind in HOST_FAULTS:
+            try:
+                actions.lock_again(locks, injected.host)
+            except ActionFailed as error:
+                report(injected.host, f"not locked again: {error}")
     workloads = (
         (history.workload_host, actions.delete_workload, False),
         (history.federated_workload_host, member.delete_workload, True),

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from hale.apply.cluster_lock import locks_held
+from hale.apply.cluster_lock import HostLocks, locks_held
 from hale.apply.journal import now
 from hale.apply.run_journals import new_owner
 from hale.audit import recorder
@@ -140,20 +140,20 @@ class DrillRunner:
                 stale=options.force_unlock,
                 report=log,
                 nothing="no fault was injected",
-            ),
+            ) as locks,
             page.written(folder, change_page.build, log),
             contextlib.closing(DrillJournal(folder, header)) as book,
         ):
             change_page.write_page(folder, log)
             try:
-                self._drills(book, folder, planned)
+                self._drills(book, folder, planned, locks)
             except (ActionFailed, SamplerStopped, UserError, OSError) as error:
                 reason = str(error)
                 log("", f"stopped: {reason}")
             except KeyboardInterrupt:
                 reason = "interrupted by the operator"
                 log("", "stopping; injected faults are reverted first")
-            not_reverted = self._revert(book, folder)
+            not_reverted = self._revert(book, folder, locks)
             log("", "auditing the cluster again")
             problems, _ = wait_until_healthy(
                 self.inventory, self.sessions.targets, folder, self.kinds
@@ -187,7 +187,9 @@ class DrillRunner:
         if not yes:
             raise UserError("no fault was injected.")
 
-    def _drills(self, book: DrillJournal, folder: Path, planned: Sequence[Fault]) -> None:
+    def _drills(
+        self, book: DrillJournal, folder: Path, planned: Sequence[Fault], locks: HostLocks
+    ) -> None:
         """Run one drill after the other, each on the roles that the previous one left."""
         replicas = 0
         for number, kind in enumerate(self.kinds):
@@ -211,6 +213,7 @@ class DrillRunner:
             drill = DrillRun(
                 inventory=self.inventory,
                 sessions=self.sessions,
+                locks=locks,
                 folder=folder / fault.kind,
                 fault=fault,
                 client=client,
@@ -265,14 +268,12 @@ class DrillRunner:
         """A control-plane node without a fault."""
         return next(h.name for h in self.inventory.masters if h.name != fault.host)
 
-    def _revert(self, book: DrillJournal, folder: Path) -> list[str]:
+    def _revert(self, book: DrillJournal, folder: Path, locks: HostLocks) -> list[str]:
         """Revert whatever is left, from the journal, as another process would."""
         history = journal.load_drill(folder)
         if history is None:
             return []
-        wrong = revert.revert_all(
-            history, self.sessions, self.options.power, book.write, self.view.log
-        )
+        wrong = revert.revert_all(history, locks, self.options.power, book.write, self.view.log)
         for failure in wrong:
             self.view.log("", f"NOT REVERTED: {failure}")
         return wrong

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
+from hale.drill import journal
 from hale.drill.cluster_audit import wait_until_healthy
 from hale.drill.interrupted import recover_interrupted
 from hale.drill.live_view import LiveView
@@ -79,6 +80,7 @@ def revert_only(options: DrillOptions) -> bool:
     """`invoke drill --revert`: only revert what interrupted drills left. Raises UserError."""
     known = ini.load_inventory(options.inventory)
     with _signals_raise(), LiveView() as screen, _pool(options, known) as sessions:
+        _refuse_running(options, known)
         if not recover_interrupted(options, known, sessions, screen):
             screen.log("", "no interrupted drill of this inventory has anything left to revert")
             return True
@@ -87,6 +89,17 @@ def revert_only(options: DrillOptions) -> bool:
         for row in rows:
             screen.log("", f"unhealthy: {row}")
         return not rows
+
+
+def _refuse_running(options: DrillOptions, known: Inventory) -> None:
+    """Raises UserError where a drill of this inventory runs: it reverts its faults itself."""
+    for history in journal.running(options.reports, str(known.path.resolve())):
+        owner = history.header.owner
+        raise UserError(
+            f"nothing was reverted: {history.folder.name} of {owner.operator} on "
+            f"{owner.source_host} runs since {owner.since}. Wait until it is over, or end it with "
+            "Ctrl-C: either way it reverts its faults."
+        )
 
 
 def require_consent(known: Inventory, *, allow_production: bool) -> None:

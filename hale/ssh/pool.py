@@ -45,6 +45,13 @@ class SessionPool:
                 self._shared[name] = Session(self.target(name))
             return self._shared[name]
 
+    def renew(self, name: str) -> Session:
+        """A new shared session of a host whose session was lost. Raises UnknownHost."""
+        with self._lock:
+            if name in self._shared:
+                self._closing.append(self._shared.pop(name))
+        return self.session(name)
+
     def start(self, names: Iterable[str]) -> None:
         """Start to log in to these hosts and return at once. Raises UnknownHost.
 

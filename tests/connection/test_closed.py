@@ -418,7 +418,7 @@ def of_drill(site: Site) -> DrillOptions:
     """The options of a drill, and all its parts."""
     fault = Fault(FaultKind.ETCD, "m1")
     site.parts(cluster_audit, {"audit": site.audited})
-    site.parts(interrupted_drills, {"lock.release": None, "revert.revert_all": list})
+    site.parts(interrupted_drills, {"locks_held": nothing, "revert.revert_all": list})
     site.parts(drill, {"wait_until_healthy": ([], None)})
     site.parts(
         drill_runner,
@@ -511,9 +511,9 @@ COMMANDS: dict[Callable[[Site], object], Sequence[str]] = {
         "drill_page.build_results", "drill_page.save", "DrillRunner._show",
     ),
     drill_member: ("audit", "DrillRunner._select", "locks_held", "DrillRunner._drills"),
-    revert_member: ("lock.release", "revert.revert_all"),
-    drill_after_another: ("lock.release", "revert.revert_all", "audit"),
-    revert_another: ("lock.release", "revert.revert_all", "wait_until_healthy"),
+    revert_member: ("locks_held", "revert.revert_all"),
+    drill_after_another: ("locks_held", "revert.revert_all", "audit"),
+    revert_another: ("locks_held", "revert.revert_all", "wait_until_healthy"),
 }  # fmt: skip
 
 

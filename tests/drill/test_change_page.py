@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from hale.apply.cluster_lock import HostLocks
 from hale.apply.lock import Owner
 from hale.audit import results_file
 from hale.cli import change_page as on_request
@@ -161,7 +162,7 @@ def test_a_revert_completes_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return []
 
     monkeypatch.setattr(revert, "revert_all", revert_all)
-    monkeypatch.setattr(interrupted, "_release_locks", lambda *_: None)
+    monkeypatch.setattr(interrupted, "locks_held", lambda *_, **__: contextlib.nullcontext())
     options = DrillOptions("", tmp_path / "reports", inventory)
     known = ini.load_inventory(inventory)
     assert interrupted.recover_interrupted(options, known, SessionPool({}), LiveView())
@@ -187,7 +188,9 @@ def test_a_drill_has_its_page_from_the_start(
         DrillOptions("", tmp_path, known.path, yes=True), known, SessionPool({}), (), LiveView()
     )
 
-    def drills(self: DrillRunner, book: DrillJournal, folder: Path, planned: object) -> None:
+    def drills(
+        self: DrillRunner, book: DrillJournal, folder: Path, planned: object, locks: object
+    ) -> None:
         observed.append((folder / page.NAME).read_text())
         book.write(VIP)
         book.write(BACK)
@@ -195,13 +198,14 @@ def test_a_drill_has_its_page_from_the_start(
             raise _Bug
 
     audited = SimpleNamespace(results=found, audit=SimpleNamespace(standard=None))
+    no_locks = HostLocks(SessionPool({}), Owner("op", "here", "1-drill", "t"), [])
     for name, value in (
         ("audit_cluster", audited),
         ("is_inconclusive", False),
         ("require_healthy", None),
         ("drill_guards", frozenset()),
         ("find_roles", None),
-        ("locks_held", contextlib.nullcontext()),
+        ("locks_held", contextlib.nullcontext(no_locks)),
         ("wait_until_healthy", ([], None)),
     ):
         monkeypatch.setattr(drill_runner, name, lambda *_, value=value, **__: value)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hale.apply.cluster_lock import HostLocks
 from hale.apply.lock import Owner
 from hale.drill import actions, journal, revert
 from hale.drill.actions import ActionFailed
@@ -131,10 +132,13 @@ def test_a_drill_that_goes_on_is_not_taken_for_one_that_was_cut_off(tmp_path: Pa
     writer = DrillJournal(tmp_path / "a", HEADER)
     writer.write(VIP)
     assert journal.unfinished(tmp_path, "/inv") == []
+    assert len(journal.running(tmp_path, "/inv")) == 1
+    assert journal.running(tmp_path, "/other") == []
     with pytest.raises(UserError, match="still in progress"):
         DrillJournal(tmp_path / "a", None)
     writer.close()
     assert len(journal.unfinished(tmp_path, "/inv")) == 1
+    assert journal.running(tmp_path, "/inv") == []
 
 
 class Hosts:
@@ -149,6 +153,11 @@ class Hosts:
             raise ActionFailed(f"{outage.host}: no route to host")
         self.done.append(f"give {outage.kind} {outage.host}")
 
+    def lock_again(self, _: HostLocks, host: str) -> None:
+        if "lock" in self.broken:
+            raise ActionFailed(f"{host} is locked by another run")
+        self.done.append(f"lock {host}")
+
     def delete_workload(self, _: SessionPool, master: str) -> None:
         self.done.append(f"clear {master}")
 
@@ -158,12 +167,16 @@ class Hosts:
 
 
 def put_back(monkeypatch: pytest.MonkeyPatch, folder: Path, there: Hosts) -> list[str]:
-    for name in ("revert", "delete_workload", "run_script"):
+    for name in ("revert", "lock_again", "delete_workload", "run_script"):
         monkeypatch.setattr(actions, name, getattr(there, name))
     writer = DrillJournal(folder, None)
     try:
         return revert.revert_all(
-            history_of(folder), SessionPool({}), None, writer.write, lambda host, output: None
+            history_of(folder),
+            HostLocks(SessionPool({}), HEADER.owner, []),
+            None,
+            writer.write,
+            lambda host, output: None,
         )
     finally:
         writer.close()
@@ -185,6 +198,7 @@ def test_all_pending_faults_are_reverted_and_journaled(
     assert put_back(monkeypatch, folder, there) == []
     assert there.done == [
         "give master m1",
+        "lock m1",
         "clear m2",
         "rm -rf /run/hale-drill on n1",
         "rm -rf /run/hale-drill on m2",
@@ -203,6 +217,15 @@ def test_a_fault_that_cannot_be_reverted_stays_pending_and_the_others_are_revert
     assert history_of(folder).active_faults == [MASTER]
 
 
+def test_a_fault_is_reverted_though_its_host_cannot_be_locked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, there = book(tmp_path / "a", *ALL), Hosts("lock")
+    assert put_back(monkeypatch, folder, there) == []
+    assert "clear m2" in there.done
+    assert revert.remaining(history_of(folder)) == []
+
+
 def test_a_full_disk_keeps_nothing_from_being_reverted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +238,7 @@ def test_a_full_disk_keeps_nothing_from_being_reverted(
         put_back(monkeypatch, folder, there)
     assert there.done == [
         "give master m1",
+        "lock m1",
         "clear m2",
         "rm -rf /run/hale-drill on n1",
         "rm -rf /run/hale-drill on m2",

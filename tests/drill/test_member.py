@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from hale.apply.cluster_lock import HostLocks
 from hale.apply.lock import Owner
 from hale.drill import experiment, member, member_health, revert, workflow
 from hale.drill import runner as drill_runner
@@ -267,6 +268,7 @@ def run(
     return DrillRun(
         inventory=known,
         sessions=SessionPool({}),
+        locks=HostLocks(SessionPool({}), owner, []),
         folder=tmp_path,
         fault=Fault(FaultKind.MEMBER, "b1"),
         client="k8s-node-01",
@@ -319,9 +321,10 @@ def test_its_workload_is_deleted_from_karmada(
     monkeypatch.setattr(member, "delete_workload", lambda _, host: deleted.append(host))
     history = load_drill(tmp_path)
     assert history is not None
+    locks = HostLocks(SessionPool({}), owner, [])
     assert history.header.member_inventory == "/second"
     assert revert.remaining(history) == ["the drill's workload"]
-    assert revert.revert_all(history, SessionPool({}), None, book.write, lambda *_: None) == []
+    assert revert.revert_all(history, locks, None, book.write, lambda *_: None) == []
     assert deleted == ["m1"]
     history = load_drill(tmp_path)
     assert history is not None
@@ -408,8 +411,9 @@ def test_a_drill_with_a_doubled_replica_fails(
     """The audit at the end, which knows members and no workload, finds nothing."""
     options = DrillOptions("member", tmp_path, INVENTORY, yes=True)
     runner = DrillRunner(options, known, SessionPool({}), (FaultKind.MEMBER,), LiveView())
+    no_locks = HostLocks(SessionPool({}), Owner("op", "here", "1-drill", "t"), [])
     runner._done.append(measured(((0.73, 80.07), (86.59, None))))
-    monkeypatch.setattr(drill_runner, "locks_held", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(drill_runner, "locks_held", lambda *_, **__: nullcontext(no_locks))
     monkeypatch.setattr(drill_runner, "wait_until_healthy", lambda *_: ([], None))
     monkeypatch.setattr(DrillRunner, "_drills", lambda *_: None)
     end = runner._inject_and_revert(tmp_path, [])

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, NoReturn
 
 import pytest
 
+from hale.apply.cluster_lock import HostLocks
 from hale.apply.lock import Owner
 from hale.drill import cluster_audit, experiment
 from hale.drill.experiment import DrillRun
@@ -68,6 +69,7 @@ def test_records_that_cannot_be_written_end_the_drill_as_a_failure_does(
     run = DrillRun(
         inventory=known,
         sessions=SessionPool({master: Target(master)}),
+        locks=HostLocks(SessionPool({}), owner, []),
         folder=folder,
         fault=Fault(FaultKind.ETCD, master),
         client=master,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hale.apply import cluster_lock, run_journals, sealing
+from hale.apply.cluster_lock import HostLocks
 from hale.apply.journal import Journal
 from hale.apply.lock import Owner
 from hale.apply.reporter import console_reporter
@@ -158,7 +159,7 @@ def _carry_out(
 
 def _locked(
     options: FederationOptions, sessions: SessionPool, owner: Owner
-) -> AbstractContextManager[None]:
+) -> AbstractContextManager[HostLocks]:
     """Hold the locks of a cluster's hosts, as every run does that changes one."""
     names = list(sessions.targets)
     return cluster_lock.locks_held(
