@@ -33,8 +33,11 @@ umount --lazy /mnt
 mount --make-rshared /
 
 # A systemd for each user that logs in would hold four of the inotify instances that root has on
-# the machine (inotify(7)), and with a cluster on the hosts they would not do.
+# the machine (inotify(7)), and with a cluster on the hosts they would not do. Each path unit holds
+# one; these wait for somebody who is to type a password, and nobody is.
 mkdir -p /run/systemd/system
-ln -s /dev/null /run/systemd/system/user@.service
+for unit in user@.service systemd-ask-password-console.path systemd-ask-password-wall.path; do
+    ln -s /dev/null "/run/systemd/system/$unit"
+done
 
 exec /usr/lib/systemd/systemd

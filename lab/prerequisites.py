@@ -90,10 +90,11 @@ def unavailable() -> str | None:
     return None
 
 
-#: Inotify instances that a booted host holds: systemd four, D-Bus and logind one each, and
-#: polkit's two where firewalld runs. A login adds none (lab/container-init.sh); a master of a
-#: cluster holds some 20 more, a worker 9.
-_INOTIFY = 6.4
+#: Inotify instances of root's that a booted host holds: systemd three, logind one, and containerd
+#: one where it runs. A login adds none (lab/container-init.sh).
+_INOTIFY = 5.0
+#: Those of a cluster of five hosts, and what tests on five hosts beside it may start themselves.
+_CLUSTER, _SPARE = 95, 8
 
 
 def lacks_capacity(hosts: int) -> str | None:
@@ -103,26 +104,39 @@ def lacks_capacity(hosts: int) -> str | None:
     (inotify(7)); a systemd that gets none dies while booting, without an error message. The limit
     is the machine's, so the lab does not change it.
     """
+    needed = math.ceil(hosts * _INOTIFY)
+    free = _free_instances(needed)
+    if free == needed:
+        return None
+    limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip()
+    return (
+        f"this machine has no room for {hosts} more hosts: of its {limit} inotify instances "
+        f"{free} are free, a host takes {_INOTIFY:g}. Remove an unused lab (`ls {STATE_ROOT}` "
+        "lists them), or, if you may change this machine, raise the limit: "
+        "`sysctl fs.inotify.max_user_instances=1024`"
+    )
+
+
+def has_room_beside_a_cluster() -> bool:
+    """Whether this machine has room for a cluster of five hosts, and for five hosts beside it."""
+    needed = _CLUSTER + math.ceil(5 * _INOTIFY) + _SPARE
+    return _free_instances(needed) == needed
+
+
+def _free_instances(wanted: int) -> int:
+    """How many of so many inotify instances root can have."""
     libc = ctypes.CDLL(None, use_errno=True)
     opened = []
     try:
-        for _ in range(math.ceil(hosts * _INOTIFY)):
+        for _ in range(wanted):
             fd = libc.inotify_init1(os.O_CLOEXEC)
             if fd < 0:
                 break
             opened.append(fd)
-        else:
-            return None
+        return len(opened)
     finally:
         for fd in opened:
             os.close(fd)
-    limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip()
-    return (
-        f"this machine has no room for {hosts} more hosts: of its {limit} inotify instances "
-        f"{len(opened)} are free, a host takes 6. Remove an unused lab (`ls {STATE_ROOT}` "
-        "lists them), or, if you may change this machine, raise the limit: "
-        "`sysctl fs.inotify.max_user_instances=1024`"
-    )
 
 
 def missing_packages(programs: Mapping[str, str] = PROGRAMS) -> list[str]:

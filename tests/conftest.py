@@ -19,7 +19,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from lab import machine
+from lab import machine, prerequisites
 from tests import times
 
 #: A test that uses one of these, even through other fixtures, gets the marker `lab`.
@@ -28,6 +28,8 @@ LAB_FIXTURES = frozenset({"lab", "cluster", "stranger"})
 CLUSTER_FOLDERS = ("cluster", "stranger")
 #: Other folders whose tests one worker takes as a whole, so that they share its lab.
 LAB_FOLDERS = frozenset({"apply", "faults", "lab"})
+#: Folders whose tests raise more labs than their worker's.
+FOLDERS_OF_MORE_LABS = frozenset({"lab"})
 _BEGAN = time.monotonic()
 
 
@@ -40,6 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # At midnight workers would draw, and so collect, different tests.
     os.environ.setdefault("HALE_DAY", time.strftime("%Y-%m-%d", time.gmtime()))
+    if "HALE_LAB_BESIDE_CLUSTER" not in os.environ:  # found out before any lab is up
+        room = prerequisites.has_room_beside_a_cluster()
+        os.environ["HALE_LAB_BESIDE_CLUSTER"] = "1" if room else ""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_FailureLines(config))
 
@@ -107,11 +112,11 @@ def _folder(nodeid: str) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The clusters' tests come first, and each cluster ends with them: beside it a machine has no
-    inotify instances for five more hosts (128 is the kernel's default, inotify(7)). So those of
-    them that have a lab of their own come before it. Then come the tests that need no hosts, for
-    the other worker to do at the same time (README.md). Of the others on a lab those that one
-    worker takes as a whole come first: the last ones are short, and both workers end together.
+    """The clusters' tests come first, and each cluster ends with them: beside one a machine has no
+    inotify instances for another (128 is the kernel's default, inotify(7)). So those of them that
+    have a lab of their own come before it. Then come the tests that need no hosts, for the other
+    worker to do at the same time (README.md). Of the others on a lab those that one worker takes
+    as a whole come first: the last ones are short, and both workers end together.
 
     Tests on real hosts get the marker `lab`, and one more try.
     """
@@ -166,18 +171,30 @@ def _final(item: pytest.Item) -> Iterator[None]:
 
 
 class _Turn:
-    """Which worker may have labs now: the cluster's alone, or any number without a cluster.
+    """Which worker may have labs now: a cluster, and beside it the worker's own lab where the
+    machine has room for it (HALE_LAB_BESIDE_CLUSTER); or any number of labs without a cluster.
 
     folder: of the run's tests; each of tests/suite's own runs has another one.
     """
 
     def __init__(self, folder: Path) -> None:
         self._lock = os.open(folder, os.O_RDONLY)  # the end of the process unlocks it
-        self._held: int | None = None
+        self._held = fcntl.LOCK_UN
 
-    def take(self, *, cluster: bool) -> None:
-        """Wait until the cluster, or a lab, may be raised; what was held before is given back."""
-        wanted = fcntl.LOCK_EX if cluster else fcntl.LOCK_SH
+    def take(self, folder: str) -> None:
+        """Wait until what the folder's tests need may be raised; what was held is given back."""
+        wanted = fcntl.LOCK_SH
+        if folder in CLUSTER_FOLDERS:
+            wanted = fcntl.LOCK_EX
+        elif os.environ["HALE_LAB_BESIDE_CLUSTER"] and folder not in FOLDERS_OF_MORE_LABS:
+            wanted = fcntl.LOCK_UN
+        self._take(wanted)
+
+    def end(self) -> None:
+        """Whoever waits may go on."""
+        self._take(fcntl.LOCK_UN)
+
+    def _take(self, wanted: int) -> None:
         if wanted != self._held:
             fcntl.flock(self._lock, wanted)
             self._held = wanted
@@ -197,7 +214,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
         pytest.fail(item.session.shouldstop, pytrace=False)
     if item.get_closest_marker("lab") and hasattr(item.config, "workerinput"):
         began = time.monotonic()
-        _turn(item.config.rootpath).take(cluster=_folder(item.nodeid) in CLUSTER_FOLDERS)
+        _turn(item.config.rootpath).take(_folder(item.nodeid))
         others = [(name, value) for name, value in item.user_properties if name != times.WAITED]
         item.user_properties[:] = [*others, (times.WAITED, round(time.monotonic() - began, 1))]
     with _final(item):
@@ -205,12 +222,17 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, None, None]:
     """What was not undone may stand on the host: a second try would run on another host than the
-    first one did.
+    first one did. With its last test a cluster has gone.
     """
     with _final(item):
         yield
+    clusters = _folder(item.nodeid) in CLUSTER_FOLDERS
+    if clusters and (nextitem is None or _folder(nextitem.nodeid) not in CLUSTER_FOLDERS):
+        _turn(item.config.rootpath).end()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

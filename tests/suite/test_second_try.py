@@ -7,6 +7,7 @@ fixture `lab` is a number in place of hosts.
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -259,23 +260,37 @@ import pytest
 BESIDE = {"cluster": "engine", "apply": "faults", "faults": "apply", "engine": ""}
 
 
-def test_no_lab_stands_beside_the_cluster(suite: Suite) -> None:
-    """Two groups of hosts run at the same time; the cluster only beside tests without hosts."""
+def side_by_side(
+    suite: Suite, groups: Mapping[str, str], **environment: str
+) -> tuple[dict[str, tuple[float, float]], str]:
+    """When each group began and ended, and the run's output; each with the group it runs beside."""
     log = suite.folder / "turns"
-    for group, beside in BESIDE.items():
+    for group, beside in groups.items():
         (suite.folder / group).mkdir()
         marker = "" if group == "engine" else "@pytest.mark.lab\n"
         test = TURN.format(group=group, marker=marker, log=str(log), beside=beside)
         (suite.folder / group / f"test_{group}.py").write_text(test)
-    status, output = suite.run("", *SIDE_BY_SIDE)
+    status, output = suite.run("", *SIDE_BY_SIDE, **environment)
     assert status == 0, output
     times: dict[str, list[float]] = {}
     for line in log.read_text().splitlines():
         group, *seconds = line.split()
         times.setdefault(group, []).extend(map(float, seconds))
-    cluster, apply, faults, engine = (
-        (min(times[group]), max(times[group])) for group in ("cluster", "apply", "faults", "engine")
-    )
+    return {group: (min(of), max(of)) for group, of in times.items()}, output
+
+
+def test_a_lab_stands_beside_the_cluster_where_there_is_room(suite: Suite) -> None:
+    """One of its worker's own; tests that raise more of them wait."""
+    groups = {"cluster": "apply", "apply": "", "lab": ""}
+    times, _ = side_by_side(suite, groups, HALE_LAB_BESIDE_CLUSTER="1")
+    assert times["apply"][0] < times["cluster"][1]
+    assert times["cluster"][1] <= times["lab"][0]
+
+
+def test_without_room_no_lab_stands_beside_the_cluster(suite: Suite) -> None:
+    """Two groups of hosts run at the same time; the cluster only beside tests without hosts."""
+    times, output = side_by_side(suite, BESIDE, HALE_LAB_BESIDE_CLUSTER="")
+    cluster, apply, faults, engine = (times[g] for g in ("cluster", "apply", "faults", "engine"))
     assert engine[0] < cluster[1], "the second worker has work beside the cluster"
     assert cluster[1] <= apply[0]
     assert cluster[1] <= faults[0]
