@@ -7,6 +7,12 @@ of the route's Service: what comes back must be the same. A host that no route h
 answer of `unknown_status`, and never a Service's. Hosts' names are resolved by hand
 (curl --resolve).
 
+Where the controller's pods have ports 80 and 443 of their nodes (hostPort, hostNetwork; not by a
+NodePort or LoadBalancer), each master requests these too, at the address of each node with a
+replica. A port that is closed there, or at which another program answers, is a fault of that node.
+As many routes are requested as some seconds allow, the first one at every node first. With
+`most_nodes` = 0 no node is: for sites whose firewall lets only a load balancer in.
+
 Where an Ingress, or the listener of a Gateway, names a Secret for TLS, its certificate must cover
 the host, be valid now, and be the one that the controller serves for that name (SNI).
 Where an Ingress has an annotation that asks for a redirect to HTTPS, HTTP must get one. Of a Secret
@@ -17,7 +23,7 @@ one that does not speak HTTP, and a path that the controller rewrites are UNKNOW
 Where nothing is found, that costs a master two connections to its apiserver.
 
 Sources: kubernetes.io, "Ingress", "Ingress Controllers"; gateway-api.sigs.k8s.io; curl(1);
-facts/parsers/ingress_controllers.py, ingress_routes.py, ingress_tls.py,
+facts/parsers/ingress_controllers.py, ingress_routes.py, ingress_nodes.py, ingress_tls.py,
 ingress_redirects.py, route_answers.py.
 """
 
@@ -30,6 +36,7 @@ from facts.parsers import (
     api_objects,
     ingress_cluster,
     ingress_controllers,
+    ingress_nodes,
     ingress_redirects,
     ingress_routes,
     ingress_tls,
@@ -58,26 +65,34 @@ _HERE = Path(__file__)
 class IngressParameters(Struct, frozen=True):
     """Whether the site requests one, as `ingress` in its inventory does too; replicas, each on
     another node where there are as many workers; the HTTP status for an unknown host; how many
-    routes are requested at most."""
+    routes, and nodes at their own ports, are requested at most."""
 
     requested: bool
     replicas: int
     unknown_status: int
     most_routes: int
+    most_nodes: int
 
 
 class IngressRuntime(Struct, frozen=True):
-    """The controllers with their replicas, the number of routes, and the faults."""
+    """The controllers with their replicas, the number of routes, and the faults.
+
+    nodes: those whose own ports were requested.
+    """
 
     controllers: str
     routes: int
+    nodes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     sources: tuple[ConfigLine, ...] = ()
 
     @property
     def actual(self) -> str:
-        return "; ".join([*self.faults, f"{self.controllers}; {self.routes} routes", *self.unread])
+        routes = f"{self.controllers}; {self.routes} routes"
+        if self.nodes:
+            routes += f", requested at the own ports of {' '.join(self.nodes)} too"
+        return "; ".join([*self.faults, routes, *self.unread])
 
 
 def probes(host: Host, cases: Sequence[Case[IngressParameters]]) -> tuple[Probe, ...]:
@@ -86,12 +101,16 @@ def probes(host: Host, cases: Sequence[Case[IngressParameters]]) -> tuple[Probe,
         return ()
     scripts = (
         api_objects.shell(ingress_controllers.PROGRAMS),
-        variables(unknown_host=UNKNOWN_HOST, most=str(cases[0].parameters.most_routes)),
+        variables(
+            unknown_host=UNKNOWN_HOST,
+            most=str(cases[0].parameters.most_routes),
+            most_nodes=str(cases[0].parameters.most_nodes),
+        ),
         load_script(_HERE.with_suffix(".sh")),
         load_script(_HERE.with_name("ingress_requests.sh")),
         load_script(_HERE.with_name("ingress_tls.sh")),
     )
-    return (CommandProbe("ingress", "".join(scripts), timeout=30, slow=True),)
+    return (CommandProbe("ingress", "".join(scripts), timeout=45, slow=True),)
 
 
 def read_runtime(readings: ClusterView, case: Case[IngressParameters]) -> IngressRuntime:
@@ -121,7 +140,16 @@ def read_runtime(readings: ClusterView, case: Case[IngressParameters]) -> Ingres
     first = next(iter(clusters.values()))
     if unread and not faults:
         raise Unreadable("; ".join([_described(first), *unread]))
-    return IngressRuntime(_described(first), len(first.routes), faults, unread)
+    nodes = {
+        node
+        for cluster in clusters.values()
+        for own in cluster.at_nodes.values()
+        for node in own.ports
+        if node in own.addresses
+    }
+    return IngressRuntime(
+        _described(first), len(first.routes), tuple(sorted(nodes)), faults, unread
+    )
 
 
 def _faults(cluster: IngressCluster, spread: int) -> list[str]:
@@ -173,7 +201,15 @@ def _states(cluster: IngressCluster, wanted: IngressParameters) -> list[tuple[Ro
         states += _state(route, cluster)
     states += ingress_tls.judged(cluster.tls, cluster.tls_addresses, UNKNOWN_HOST)
     states += ingress_redirects.not_redirected(cluster.routes, cluster.redirecting, cluster.answers)
-    for address in {a for every in cluster.addresses.values() for a in every}:
+    if cluster.routes and wanted.most_nodes:
+        states += _at_nodes(cluster, wanted)
+    at_services = {
+        address
+        for name, every in cluster.addresses.items()
+        for address in every
+        if address not in cluster.at_nodes[name].ports
+    }
+    for address in at_services:
         answer = cluster.answers.unknown(address)
         if answer and answer.http:
             if answer.http != wanted.unknown_status:
@@ -194,6 +230,22 @@ def _states(cluster: IngressCluster, wanted: IngressParameters) -> list[tuple[Ro
             )
     if not cluster.routes:
         states.append((RouteState.UNPROVEN, "there is no route that could be requested"))
+    return states
+
+
+def _at_nodes(cluster: IngressCluster, wanted: IngressParameters) -> list[tuple[RouteState, str]]:
+    """What requests at the nodes' own ports prove."""
+    states: list[tuple[RouteState, str]] = []
+    for controller, _ in cluster.controllers.values():
+        nodes = cluster.at_nodes[controller.name]
+        services = [a for a in cluster.addresses[controller.name] if a not in nodes.ports]
+        states += ingress_nodes.judged(
+            nodes.requested(wanted.most_nodes),
+            services,
+            [r for r in cluster.routes if controller.names(r.controller)],
+            cluster.answers,
+            wanted.unknown_status,
+        )
     return states
 
 

@@ -1,4 +1,4 @@
-# After api_objects.sh. Given: most, the number of routes that are requested.
+# After api_objects.sh. Given: most, most_nodes, the numbers of routes and nodes that are requested.
 [ -n "$at" ] || exit 0
 client
 as_table='Accept: application/json;as=Table;v=v1;g=meta.k8s.io'
@@ -19,8 +19,26 @@ case $ingresses in *'"kind": "APIGroup"'*)
   show gateways; routes=$got listeners=$got
 esac
 
-# The pods of each controller, and the Services of its namespace.
-namespaces=
+# pairs COLUMN COLUMN: of the table in the input, these two of each row.
+pairs() {
+  c=0 first=0 second=0
+  while IFS= read -r line; do
+    plain "$line"
+    case $line in
+    '      "name": '*)
+      c=$((c+1))
+      case $v in "$1") first=$c ;; "$2") second=$c ;; esac ;;
+    '      "cells": ['*) c=0 a='' ;;
+    '        "'*)
+      c=$((c+1)) v=${line#*\"}; v=${v%%\"*}
+      [ $c != $first ] || a=$v
+      [ $c != $second ] || echo "$a $v" ;;
+    esac
+  done
+}
+# The pods of each controller, and the Services of its namespace. Where its pods have ports of their
+# node: these as `PORT Running NODE`.
+namespaces='' placed='' own=
 while IFS= read -r line; do
   v=${line#* \"}; v=${v%\"}
   case $line in
@@ -29,9 +47,14 @@ while IFS= read -r line; do
       accept=$as_table
       get objects "/api/v1/namespaces/$namespace/pods?labelSelector=$selector&$table"
       accept=; show "pods:$namespace/$name"
+      for port in $own; do
+        placed="$placed$newline$(printf '%s\n' "$got" | pairs Status Node | sed "s/^/$port /")"
+      done
       case " $namespaces " in *" $namespace "*) ;; *) namespaces="$namespaces $namespace" ;; esac
     fi
-    selector= name='' ;;
+    selector= name='' own= ;;
+  'hostPort 80'|'hostPort 443') own="$own ${line#* }" ;;
+  'hostNetwork true') own='80 443' ;;
   'name '*) [ -n "$name" ] || name=$v ;;
   'namespace '*) namespace=$v ;;
   'match '*)
@@ -54,6 +77,27 @@ if [ -n "$namespaces" ]; then
     '        "clusterIP": '*) [ -z "$web" ] || [ "$v" = None ] || echo "$v" ;;
     esac
   done)
+fi
+
+# The nodes whose ports the controllers have, a line each: `NAME=ADDRESS PORT`.
+nodes=
+placed=$(printf '%s\n' "$placed" | sed -n 's/^\([0-9]*\) Running /\1 /p' | sort -u)
+if [ -n "$placed" ] && [ "$most_nodes" != 0 ]; then
+  accept=$as_table
+  get objects "/api/v1/nodes?$table"
+  accept=
+  nodes=$(printf '%s\n' "$got" | pairs Name Internal-IP | sort | while read -r name address; do
+    printf '%s\n' "$placed" | while read -r port n; do
+      [ "$n" != "$name" ] || echo "$name=$address $port"
+    done
+  done | grep -E '^[a-z0-9.-]+=[0-9a-fA-F.:]+ [0-9]+$')
+  chosen=" $(printf '%s\n' "$nodes" | cut -d' ' -f1 | uniq | head -n "$most_nodes" | tr '\n' ' ')"
+  nodes=$(printf '%s\n' "$nodes" | while read -r node port; do
+    case $chosen in *" $node "*) echo "$node $port" ;; esac
+  done)
+  printf '%s\n' "$nodes" | sed -n 's/^\(.*\)=\(.*\) /node \1 \2 /p'
+  # Without a Service they are all that can be requested.
+  [ -n "$vias" ] || vias=$(printf '%s\n' "$nodes" | cut -d' ' -f1)
 fi
 
 # Each route as `NAMESPACE HOST PATH SERVICE`, by its lines' indentation. `-`: any host.

@@ -1,4 +1,5 @@
-# After ingress.sh: routes, vias, $got with the Services and EndpointSlices. Given: unknown_host.
+# After ingress.sh: routes, vias, nodes, $got with the Services and EndpointSlices. Given: unknown_host.
+# An address may have a name in front (NAME=ADDRESS), and is printed by that.
 # Everything is requested from here within some seconds; what there was no time for is not printed.
 read -r uptime _ </proc/uptime; end=$((${uptime%.*} + 10))
 in_time() { read -r uptime _ </proc/uptime; [ "${uptime%.*}" -lt "$end" ]; }
@@ -41,23 +42,27 @@ END
 bracketed() { case $1 in *:*) echo "[$1]" ;; *) echo "$1" ;; esac; }
 # direct NAMESPACE/SERVICE HOST PATH [MOST]: asks its endpoints until one answers as `$wanted`.
 direct() {
-  n=0
+  tried=0
   printf '%s\n' "$endpoints" | grep "^$1 " | while read -r _ a port; do
-    n=$((n+1))
-    if [ $n -gt "${4:-6}" ] || ! in_time; then break; fi
+    tried=$((tried+1))
+    if [ $tried -gt "${4:-6}" ] || ! in_time; then break; fi
     request "http://$(bracketed "$a"):$port$3" -H "Host: $2"
     echo "direct $1 $2 $3 $a $port $answer"
     case " $wanted " in *" ${answer#* } "*) break ;; esac
   done
 }
-for via in $(printf '%s\n' "$vias" | sort -u | head -n 3); do
-  ip=$(bracketed "$via")
+# requested_host HOST: what a route with this one is requested by.
+requested_host() {
+  case $1 in -) echo "$unknown_host" ;; '*.'*) echo "hale-check.${1#??}" ;; *) echo "$1" ;; esac
+}
+vias=$(printf '%s\n' "$vias" | sort -u | head -n 3)
+for via in $vias; do
+  ip=$(bracketed "${via#*=}") via=${via%%=*}
   request "http://$unknown_host/" --resolve "$unknown_host:80:$ip"
   echo "via $via $unknown_host / http $answer"
   printf '%s\n' "$routes" | while read -r n h p s; do
     in_time || break
-    host=$h
-    case $h in -) host=$unknown_host ;; '*.'*) host=hale-check.${h#??} ;; esac
+    host=$(requested_host "$h")
     request "http://$host$p" --resolve "$host:80:$ip"
     echo "via $via $host $p http $answer"
     case $to in https://*) echo "secure $via $host $p" ;; esac
@@ -75,4 +80,49 @@ for via in $(printf '%s\n' "$vias" | sort -u | head -n 3); do
       grep -vxF "$n/$s" | head -n 3 | while read -r other; do direct "$other" "$host" "$p" 2; done
   done
 done
+
+# The nodes' own ports. A port without an answer is requested twice, and no more after that.
+# at_port NODE PORT HOST PATH: requests it there, and prints what comes.
+at_port() {
+  for seconds in 1 2; do
+    request "$(scheme "$2")://$3$4" --resolve "$3:$2:$(bracketed "${1#*=}")" \
+      --connect-timeout "$seconds"
+    case $answer in 7\ *|28\ *) ;; *) break ;; esac
+  done
+  echo "via ${1%%=*} $3 $4 $(scheme "$2") $answer"
+  case $2$to in 80https://*) echo "secure ${1%%=*} $3 $4" ;; esac
+}
+scheme() { case $1 in 80) echo http ;; *) echo https ;; esac; }
+# at_ports HOST PATH: at each `NODE PORT` of the input, sixteen at a time: one that is closed takes long.
+at_ports() {
+  at_once=0
+  while read -r node port; do
+    at_port "$node" "$port" "$1" "$2" </dev/null &
+    at_once=$((at_once+1))
+    [ $((at_once % 16)) != 0 ] || wait
+  done
+  wait
+}
+open=
+if [ -n "$nodes" ]; then
+  for via in $vias; do at_port "$via" 443 "$unknown_host" /; done
+  found=$(printf '%s\n' "$nodes" | at_ports "$unknown_host" /)
+  printf '%s\n' "$found"
+  open=$(printf '%s\n' "$nodes" | while read -r node port; do
+    asked="${newline}via ${node%%=*} $unknown_host / $(scheme "$port")"
+    case $newline$found in *"$asked 7 000 "*|*"$asked 28 000 "*) ;; *) echo "$node $port" ;; esac
+  done)
+fi
+if [ -n "$open" ]; then
+  read -r uptime _ </proc/uptime; end=$((${uptime%.*} + 6)) lines=0
+  printf '%s\n' "$routes" | while read -r n h p s; do
+    # The whole answer may be 64 KiB.
+    if [ $lines -gt 120 ] || ! in_time; then break; fi
+    host=$(requested_host "$h")
+    found=$(printf '%s\n' "$open" | at_ports "$host" "$p"); printf '%s\n' "$found"
+    printf '%s\n' "$found" | sed -n 's/^via .* \([0-9]* [0-9a-f]*\)$/\1/p' | sort -u |
+      while read -r wanted; do direct "$n/$s" "$host" "$p" 12; done
+    lines=$((lines + $(printf '%s\n' "$found" | grep -c .)))
+  done
+fi
 echo "done"

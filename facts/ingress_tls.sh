@@ -1,4 +1,4 @@
-# After ingress_requests.sh: ingresses, listeners, routes, vias. Given: most, of Secrets and of hosts.
+# After ingress_requests.sh: ingresses, listeners, routes, vias, open. Given: most, of Secrets and of hosts.
 # What each host is served over TLS, and the certificates of the Secrets that Ingresses and Gateways
 # name for it. Of a Secret only its certificate is kept: the key goes through a pipe, and is not printed.
 # Of each only the first certificate, the server's own.
@@ -24,7 +24,7 @@ named=$(printf '%s\n' "$ingresses" "$listeners" | of_tls | grep -E '^[a-z0-9-]+/
 [ -n "$named" ] || exit 0
 need base64 date
 date '+now %s'
-for name in $named; do
+secrets=$(for name in $named; do
   curl -q -sS --noproxy '*' --connect-timeout 2 --max-time 5 --capath /dev/null \
     --cacert "$pki/ca.crt" --cert "$pki/apiserver-kubelet-client.crt" \
     --key "$pki/apiserver-kubelet-client.key" -w '\n@ %{http_code}\n' \
@@ -36,7 +36,8 @@ for name in $named; do
     done
     [ -z "$text" ] || printf '%s' "$text" | base64 -d 2>/dev/null | leaf
   }
-done
+done)
+printf '%s\n' "$secrets"
 if ! command -v openssl >/dev/null || ! command -v timeout >/dev/null; then
   echo "no openssl"
   exit 0
@@ -45,12 +46,25 @@ fi
 handshake() { timeout 3 openssl s_client -connect "$1:443" -servername "$2" </dev/null 2>/dev/null; }
 read -r uptime _ </proc/uptime; end=$((${uptime%.*} + 8))
 hosts=$(printf '%s\n' "$routes" | cut -d' ' -f2 | sort -u | grep -vxF -e - | head -n "$most")
-for via in $(printf '%s\n' "$vias" | sort -u | head -n 3); do
-  for host in "$unknown_host" $hosts; do
+# Nodes are requested for hosts with the certificate of a Secret; what is printed is another one.
+over_tls=$(printf '%s\n' "$open" | sed -n 's/ 443$//p')
+for host in "$unknown_host" $hosts; do
+  host=$(requested_host "$host") own=
+  for via in $vias; do
     in_time || break
-    case $host in '*.'*) host=hale-check.${host#??} ;; esac
-    served=$(handshake "$(bracketed "$via")" "$host" | leaf)
-    printf 'served %s %s\n%s\n' "$via" "$host" "${served:-none}"
+    served=$(handshake "$(bracketed "${via#*=}")" "$host" | leaf)
+    printf 'served %s %s\n%s\n' "${via%%=*}" "$host" "${served:-none}"
+    [ -z "$served" ] || case $secrets in *"$served"*) own=$served from=${via%%=*} ;; esac
+  done
+  [ -n "$own" ] || continue
+  for node in $over_tls; do
+    in_time || break
+    served=$(handshake "$(bracketed "${node#*=}")" "$host" | leaf)
+    if [ "$served" = "$own" ]; then
+      echo "alike ${node%%=*} $host $from"
+    else
+      printf 'served %s %s\n%s\n' "${node%%=*}" "$host" "${served:-none}"
+    fi
   done
 done
 echo "tls done"

@@ -26,6 +26,8 @@ Answer = TypeVar("Answer")
 _LISTS = Path(__file__).with_suffix(".sh")
 _SECTION = re.compile(r"section (\S+) (\d+) (.*)", re.ASCII)
 _STATUS = re.compile(r"@ (\d{3})", re.ASCII)
+_OF_PORT = ("hostPort", "containerPort", "protocol", "hostIP")
+_EVERY_ADDRESS = ("", "0.0.0.0", "::")
 _APP = r"(match|label) \{\"app\.kubernetes\.io\/name\": "
 
 
@@ -48,7 +50,10 @@ class KnownProgram(Struct, frozen=True):
 
 
 class Workload(Struct, frozen=True):
-    """A Deployment or DaemonSet; labels: of its pods; wanted, ready: replicas."""
+    """A Deployment or DaemonSet; labels: of its pods; wanted, ready: replicas.
+
+    host_ports: TCP ports of their node that its pods have, on all of the node's addresses.
+    """
 
     namespace: str
     name: str
@@ -57,6 +62,7 @@ class Workload(Struct, frozen=True):
     wanted: int
     ready: int
     account: str = "default"
+    host_ports: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -198,6 +204,7 @@ def _workload(lines: Sequence[str]) -> Workload:
     labels: dict[str, str] = {}
     images = []
     values: dict[str, Any] = {}
+    ports: list[dict[str, Any]] = [{}]
     try:
         for line in lines:
             tag, _, text = line.partition(" ")
@@ -206,6 +213,11 @@ def _workload(lines: Sequence[str]) -> Workload:
                 labels |= value
             elif tag == "image":
                 images.append(str(value))
+            elif tag in _OF_PORT:
+                # Each port has a containerPort, and only a hostPort comes before it.
+                if tag == "hostPort" or (tag == "containerPort" and tag in ports[-1]):
+                    ports.append({})
+                ports[-1][tag] = value
             else:
                 values.setdefault(tag, value)
         return Workload(
@@ -216,9 +228,20 @@ def _workload(lines: Sequence[str]) -> Workload:
             int(values.get("desiredNumberScheduled", values.get("replicas", 0))),
             int(values.get("numberReady", values.get("readyReplicas", 0))),
             str(values.get("serviceAccountName", "default")),
+            _host_ports(ports, on_host=bool(values.get("hostNetwork"))),
         )
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise Unreadable(f"a workload has an unknown format: {error!r}") from None
+
+
+def _host_ports(ports: Sequence[Mapping[str, Any]], *, on_host: bool) -> tuple[int, ...]:
+    """on_host: whether the pods are in their node's network, where each port is one of the node."""
+    found = [
+        port.get("hostPort") or (port.get("containerPort") if on_host else None)
+        for port in ports
+        if port.get("protocol", "TCP") == "TCP" and port.get("hostIP", "") in _EVERY_ADDRESS
+    ]
+    return tuple(sorted({int(number) for number in found if number}))
 
 
 def _without_tag(image: str) -> str:

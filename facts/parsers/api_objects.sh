@@ -30,7 +30,8 @@ s/^ {8}"(name|namespace|replicas|readyReplicas|numberReady|desiredNumberSchedule
 /^ {10}"matchLabels": \{$/,/^ {10}\}/s/^ {12}("[^"]*": "[^"]*"),?$/match {\1}/p
 s/^ {12}"(serviceAccountName|hostNetwork)": ([^,]*),?$/\1 \2/p
 /^ {12}"labels": \{$/,/^ {12}\}/s/^ {14}("[^"]*": "[^"]*"),?$/label {\1}/p
-s/^ {16}"(image)": ("[^"]*"),?$/\1 \2/p'
+s/^ {16}"(image)": ("[^"]*"),?$/\1 \2/p
+s/^ {20}"(hostPort|containerPort|protocol|hostIP)": ([^,]*),?$/\1 \2/p'
 # Of a RoleBinding or ClusterRoleBinding: the same. Its own name comes before its role's.
 bindings='
 /^ *"managedFields": \[$/,/^ *\],?$/d

@@ -12,6 +12,7 @@ from msgspec import Struct
 from facts.parsers import (
     api_objects,
     ingress_controllers,
+    ingress_nodes,
     ingress_redirects,
     ingress_routes,
     ingress_tls,
@@ -19,6 +20,7 @@ from facts.parsers import (
 )
 from facts.parsers.api_objects import Listing, Workload
 from facts.parsers.ingress_controllers import IngressController
+from facts.parsers.ingress_nodes import SCHEMES, NodePorts
 from facts.parsers.ingress_redirects import Redirecting
 from facts.parsers.ingress_routes import Behind, Route
 from facts.parsers.ingress_tls import IngressTls
@@ -32,8 +34,9 @@ UNKNOWN_HOST = "unknown.hale.invalid"
 class IngressCluster(Struct, frozen=True):
     """What one master's apiserver lists, and what came back from there.
 
-    nodes: of ready pods, by workload. addresses: of a controller's Services with port 80.
-    over_tls: those of all Services with port 443. gateway_classes: every GatewayClass.
+    nodes: of ready pods, by workload. addresses: of a controller's Services with port 80; where it
+    has none, nodes with that port. over_tls: those of all Services with port 443. gateway_classes:
+    every GatewayClass. at_nodes: by controller.
     """
 
     controllers: Mapping[str, tuple[IngressController, tuple[Workload, ...]]]
@@ -48,6 +51,7 @@ class IngressCluster(Struct, frozen=True):
     over_tls: frozenset[str] = frozenset()
     gateway_classes: tuple[str, ...] = ()
     redirecting: tuple[Redirecting, ...] = ()
+    at_nodes: Mapping[str, NodePorts] = {}
 
     @property
     def tls_addresses(self) -> dict[str, tuple[str, ...]]:
@@ -56,12 +60,28 @@ class IngressCluster(Struct, frozen=True):
         Only of those whose controller is one that Hale knows here.
         """
         by_controller = {
-            route: tuple(a for a in self.addresses[controller.name] if a in self.over_tls)
+            route: tuple(
+                dict.fromkeys(
+                    [
+                        *(a for a in self.addresses[controller.name] if a in self.over_tls),
+                        *self._served_over_tls(route, self.at_nodes[controller.name]),
+                    ]
+                )
+            )
             for route in self.routes
             for controller, _ in self.controllers.values()
             if controller.names(route.controller)
         }
         return {f"{route.owner} {route.host}": at for route, at in by_controller.items()}
+
+    def _served_over_tls(self, route: Route, nodes: NodePorts) -> tuple[str, ...]:
+        """The nodes whose port 443 was requested for the host of this route."""
+        host = requested_host(route, UNKNOWN_HOST)
+        return tuple(
+            node
+            for node, ports in nodes.ports.items()
+            if 443 in ports and (node, host) in self.tls.answers.served
+        )
 
     @property
     def found(self) -> bool:
@@ -107,6 +127,8 @@ def _parsed(lines: Sequence[str], found: Mapping[str, tuple[Listing, ...]]) -> I
         if gateways[1] or gateways[2] or any(c.names(name) for c in ingress_controllers.KNOWN):
             classes[gateway_class["metadata"]["name"] + " (GatewayClass)"] = name
     controllers = ingress_controllers.installed(workloads)
+    nodes = {str(w): _nodes(found[f"pods:{w}"]) for own in controllers.values() for w in own}
+    at_nodes = {c.name: _node_ports(own, nodes, lines) for c, own in controllers.items()}
     services = [s for listing in found.get("services", ()) for s in listing.items]
     names = [line[8:].replace(" ", "/") for line in lines if line.startswith("backend ")]
     return IngressCluster(
@@ -114,8 +136,11 @@ def _parsed(lines: Sequence[str], found: Mapping[str, tuple[Listing, ...]]) -> I
         classes,
         tuple(dict.fromkeys([*routes, *more])),
         (*faults, *more_faults),
-        {str(w): _nodes(found[f"pods:{w}"]) for own in controllers.values() for w in own},
-        {c.name: _addresses(own, services) for c, own in controllers.items()},
+        nodes,
+        {
+            c.name: _addresses(own, services) or at_nodes[c.name].in_place_of_services
+            for c, own in controllers.items()
+        },
         ingress_routes.behind(names, found.get("backends", ())),
         route_answers.read(lines, UNKNOWN_HOST),
         IngressTls(
@@ -132,6 +157,21 @@ def _parsed(lines: Sequence[str], found: Mapping[str, tuple[Listing, ...]]) -> I
         ),
         tuple(c["metadata"]["name"] for c in gateways[0]),
         ingress_redirects.redirecting(ingresses.items),
+        at_nodes,
+    )
+
+
+def _node_ports(
+    workloads: Sequence[Workload], nodes: Mapping[str, Sequence[str]], lines: Sequence[str]
+) -> NodePorts:
+    """The ports of their nodes that ready pods of these have."""
+    ports: dict[str, list[int]] = {}
+    for workload in workloads:
+        for node in nodes[str(workload)]:
+            ports.setdefault(node, []).extend(p for p in workload.host_ports if p in SCHEMES)
+    return NodePorts(
+        {node: sorted(set(own)) for node, own in sorted(ports.items()) if own},
+        ingress_nodes.addresses(lines),
     )
 
 

@@ -147,7 +147,9 @@ def read(lines: Sequence[str]) -> TlsAnswers:
                     secrets[name] = NamedSecret(int(http), _certificate(lines, number + 1))
                 case ["served", address, host]:
                     served[address, host] = _certificate(lines, number + 1)
-        except ValueError as error:
+                case ["alike", address, host, other]:
+                    served[address, host] = served[other, host]
+        except (ValueError, KeyError) as error:
             raise Unreadable(f"the answer is garbled: {line[:80]!r}: {error}") from None
     return TlsAnswers(now, secrets, served, "no openssl" not in lines)
 

@@ -53,7 +53,7 @@ class Answer(Struct, frozen=True):
 
 
 class Answers(Struct, frozen=True):
-    """via: by controller's address, host, path and scheme; direct: by Service, host and path.
+    """via: by controller's address or node, host, path and scheme; direct: by Service, host, path.
 
     secure: address, host and path of requests over HTTP that were redirected to HTTPS.
     """
@@ -64,9 +64,9 @@ class Answers(Struct, frozen=True):
     complete: bool = False
     secure: frozenset[tuple[str, str, str]] = frozenset()
 
-    def unknown(self, address: str) -> Answer | None:
+    def unknown(self, address: str, scheme: str = "http") -> Answer | None:
         """What an unknown host gets at this address."""
-        return self.via.get((address, self.unknown_host, "/", "http"))
+        return self.via.get((address, self.unknown_host, "/", scheme))
 
 
 def read(lines: Sequence[str], unknown_host: str) -> Answers:

@@ -182,7 +182,9 @@ def test_the_audit_proves_every_route_and_the_login(standing: Standing) -> None:
         key.requirement: output for key, output in standing.before.items() if key.host == "cluster"
     }
     assert (rows["CMP-INGRESS"].verdict, rows["CMP-DASHBOARD"].verdict) == ("PASS", "PASS")
-    assert "4 routes" in rows["CMP-INGRESS"].actual, "three of the site's, and Hale's own"
+    # Three of the site's, and Hale's own.
+    wanted = f"4 routes, requested at the own ports of {' '.join(WORKERS)} too"
+    assert wanted in rows["CMP-INGRESS"].actual
 
 
 def drawn() -> list[ClusterFault]:

@@ -142,3 +142,41 @@ def test_images(tmp_path: Path, image: str, known: bool) -> None:
     assert ("item" in lines) is known
     found = api_objects.Workload("b", "a", (image,), {}, 1, 1)
     assert KnownProgram(("traefik",)).runs(found) is known
+
+
+def pods_with(*ports: dict[str, object], on_host: bool = False) -> str:
+    """A Deployment of such pods, as an apiserver prints it in a list."""
+    pod = {
+        "containers": [{"name": "a", "image": "traefik:3", "ports": list(ports)}],
+        **({"hostNetwork": True} if on_host else {}),
+    }
+    spec = {"replicas": 1, "template": {"metadata": {}, "spec": pod}}
+    item = {"metadata": {"name": "a", "namespace": "b"}, "spec": spec}
+    return json.dumps({"kind": "DeploymentList", "items": [item]}, indent=2) + "\n@ 200"
+
+
+WEB = {"name": "web", "hostPort": 80, "containerPort": 8000, "protocol": "TCP"}
+SECURE = {"name": "secure", "hostPort": 443, "containerPort": 8443, "protocol": "TCP"}
+INSIDE = {"name": "ping", "containerPort": 8080, "protocol": "TCP"}
+
+
+@pytest.mark.parametrize(
+    ("ports", "on_host", "expected"),
+    [
+        ([WEB, SECURE, INSIDE], False, (80, 443)),
+        ([INSIDE, WEB], False, (80,)),
+        ([INSIDE, {"containerPort": 80, "protocol": "TCP"}], False, ()),
+        ([{"containerPort": 80, "protocol": "TCP"}, INSIDE], True, (80, 8080)),
+        ([{**WEB, "hostIP": "127.0.0.1"}, SECURE], False, (443,)),
+        ([{**WEB, "hostIP": "0.0.0.0"}], False, (80,)),
+        ([WEB, {**SECURE, "protocol": "UDP"}], False, (80,)),
+        ([], True, ()),
+    ],
+    ids=["host-ports", "one", "none", "host-network", "local", "every", "udp", "not-named"],
+)
+def test_host_ports(
+    tmp_path: Path, ports: list[dict[str, object]], on_host: bool, expected: tuple[int, ...]
+) -> None:
+    lines = printed(tmp_path, pods_with(*ports, on_host=on_host), "workloads")
+    (found,) = api_objects.workloads(api_objects.sections(lines)["workloads"])
+    assert found.host_ports == expected

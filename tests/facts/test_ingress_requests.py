@@ -4,6 +4,7 @@ A controller on port 80 of one address, endpoints of two Services on others.
 """
 
 import os
+import ssl
 import subprocess
 import threading
 import time
@@ -14,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from facts.parsers import api_objects, ingress_routes, route_answers
+from facts.parsers import api_objects, ingress_nodes, ingress_routes, route_answers
 from facts.parsers.ingress_controllers import PROGRAMS
 from facts.parsers.ingress_routes import Route
 from facts.parsers.route_answers import Answers, RouteState
 from hale.shell import load_script, variables
+from tests.cluster.faults import tls_secret
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="port 80")
 
@@ -69,8 +71,10 @@ SLICES = "".join(
 
 
 @contextmanager
-def server(address: str, port: int, answer: Callable[[str, str], Answer]) -> Iterator[None]:
-    """A server whose answers are by host and path."""
+def server(
+    address: str, port: int, answer: Callable[[str, str], Answer], pem: Path | None = None
+) -> Iterator[None]:
+    """A server whose answers are by host and path. pem: of one with TLS."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -90,6 +94,12 @@ def server(address: str, port: int, answer: Callable[[str, str], Answer]) -> Ite
 
     with ThreadingHTTPServer((address, port), Handler) as made:
         made.daemon_threads = True
+        if pem:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(pem)
+            made.socket = context.wrap_socket(
+                made.socket, server_side=True, do_handshake_on_connect=False
+            )
         threading.Thread(target=made.serve_forever, daemon=True).start()
         yield
         made.shutdown()
@@ -120,11 +130,12 @@ def answers(
     controller: Callable[[str, str], Answer],
     echo: Callable[[str, str], Answer],
     other: Callable[[str, str], Answer] = lambda h, p: (200, "other"),
+    nodes: str = "",
 ) -> Answers:
     """What the script gets."""
     text = "\n".join(f"lab {r.host} {r.path} {r.service}" for r in wanted)
     script = api_objects.shell(PROGRAMS) + variables(
-        unknown_host=UNKNOWN, routes=text, vias=CONTROLLER, got=SLICES
+        unknown_host=UNKNOWN, routes=text, vias=CONTROLLER, nodes=nodes, got=SLICES
     )
     with ExitStack() as stack:
         stack.enter_context(server(CONTROLLER, 80, controller))
@@ -199,3 +210,111 @@ def test_an_answer_without_end() -> None:
     found = states(BOTH[:1], lambda h, p: (200, "endless"), lambda h, p: (200, "endless"))
     assert found == [RouteState.UNPROVEN]
     assert time.monotonic() - began < 60
+
+
+# --- the nodes' own ports ---
+
+NEAR, FAR = f"{NETWORK}.31", f"{NETWORK}.32"
+NODES = f"near={NEAR} 443\nnear={NEAR} 80\nfar={FAR} 443\nfar={FAR} 80"
+Controller = Callable[[str, str], Answer]
+
+
+@pytest.fixture
+def pem(tmp_path: Path) -> Path:
+    path = tmp_path / "own.pem"
+    path.write_bytes(b"".join(tls_secret.certificate("traefik.default")))
+    return path
+
+
+def told(
+    pem: Path, http: Controller | None, https: Controller | None, wanted: tuple[Route, ...] = BOTH
+) -> list[tuple[RouteState, str]]:
+    """What is told of the nodes, of which the far one has these answers on ports 80 and 443."""
+    with ExitStack() as stack:
+        stack.enter_context(server(NEAR, 80, by_path))
+        stack.enter_context(server(NEAR, 443, by_path, pem))
+        if http:
+            stack.enter_context(server(FAR, 80, http))
+        if https:
+            stack.enter_context(server(FAR, 443, https, pem))
+        found = answers(wanted, by_path, lambda h, p: (200, "echo"), nodes=NODES)
+    ports = {"near": (80, 443), "far": (80, 443)}
+    return list(ingress_nodes.judged(ports, [CONTROLLER], wanted, found, 404))
+
+
+def test_every_port_of_every_node(pem: Path) -> None:
+    assert told(pem, by_path, by_path) == []
+    found = answers_of_nodes(pem)
+    assert {
+        (at, host, path, scheme) for at, host, path, scheme in found.via if at in ("near", "far")
+    } == {
+        (node, host, path, scheme)
+        for node in ("near", "far")
+        for host, path in ((UNKNOWN, "/"), ("a.example", "/"), ("a.example", "/other"))
+        for scheme in ("http", "https")
+    }
+
+
+def answers_of_nodes(pem: Path) -> Answers:
+    """What two healthy nodes answer."""
+    with ExitStack() as stack:
+        for at in (NEAR, FAR):
+            stack.enter_context(server(at, 80, by_path))
+            stack.enter_context(server(at, 443, by_path, pem))
+        return answers(BOTH, by_path, lambda h, p: (200, "echo"), nodes=NODES)
+
+
+def swapped(host: str, path: str) -> Answer:
+    return by_path(host, "/" if path.startswith("/other") else "/other")
+
+
+def foreign(host: str, path: str) -> Answer:
+    return 404, "another page"
+
+
+@pytest.mark.parametrize(
+    ("http", "https", "messages"),
+    [
+        (None, by_path, ["port 80 of far, which has a replica: nothing listens there"]),
+        (by_path, None, ["port 443 of far, which has a replica: nothing listens there"]),
+        (
+            swapped,
+            by_path,
+            [
+                "a.example/ over http at far: HTTP 200; at CONTROLLER it reaches lab/echo, and "
+                "here lab/other",
+                "a.example/other over http at far: HTTP 200; at CONTROLLER it reaches lab/other, "
+                "and here lab/echo",
+            ],
+        ),
+        (
+            by_path,
+            foreign,
+            [
+                "a.example/ over https at far: HTTP 404; at near it reaches lab/echo",
+                "a.example/other over https at far: HTTP 404; at near it reaches lab/other",
+            ],
+        ),
+        (
+            by_path,
+            lambda h, p: (401, "log in") if h == UNKNOWN else by_path(h, p),
+            ["a host without any route gets HTTP 401 at port 443 of far, and not HTTP 404"],
+        ),
+    ],
+    ids=["closed-80", "closed-443", "swapped", "another-program", "another-answer"],
+)
+def test_a_node_that_differs(
+    pem: Path, http: Controller | None, https: Controller | None, messages: list[str]
+) -> None:
+    states = told(pem, http, https)
+    assert [state for state, _ in states] == [RouteState.FAULT] * len(messages), states
+    for (_, text), message in zip(states, messages, strict=True):
+        assert text.startswith(message.replace("CONTROLLER", CONTROLLER))
+
+
+def test_a_port_without_tls(pem: Path) -> None:
+    """Another program listens on 443, and does not speak TLS."""
+    with server(FAR, 443, by_path):
+        ((state, text),) = told(pem, by_path, None, BOTH[:1])
+    assert state is RouteState.FAULT
+    assert text.startswith("port 443 of far, which has a replica: the TLS handshake failed")

@@ -82,7 +82,9 @@ SITE, DEFAULT = tls_secret.certificate(HOST), tls_secret.certificate("traefik.de
 
 
 @contextmanager
-def served(folder: Path, default: Pair, **by_name: Pair) -> Iterator[None]:
+def served(
+    folder: Path, default: Pair, address: str = ADDRESS, /, **by_name: Pair
+) -> Iterator[None]:
     """A server on port 443 with these certificates; `_` in a name is a dot."""
 
     def context(number: int, pair: Pair) -> ssl.SSLContext:
@@ -101,7 +103,7 @@ def served(folder: Path, default: Pair, **by_name: Pair) -> Iterator[None]:
         connection.context = own.get(name or "", first)
 
     first.sni_callback = choose
-    with ThreadingHTTPServer((ADDRESS, 443), BaseHTTPRequestHandler) as server:
+    with ThreadingHTTPServer((address, 443), BaseHTTPRequestHandler) as server:
         server.daemon_threads = True
         server.socket = first.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
@@ -112,7 +114,7 @@ def served(folder: Path, default: Pair, **by_name: Pair) -> Iterator[None]:
 
 
 def printed(
-    folder: Path, secrets: dict[str, str], ingresses: str, listeners: str = ""
+    folder: Path, secrets: dict[str, str], ingresses: str, listeners: str = "", nodes: str = ""
 ) -> list[str]:
     """What the script prints where the apiserver has these Secrets, by path."""
     curl = folder / "curl"
@@ -137,8 +139,10 @@ def printed(
         listeners=listeners,
         routes=f"lab {HOST} / echo\nlab - / echo",
         vias=ADDRESS,
+        open=nodes,
     )
-    script += f'{in_time}bracketed() {{ echo "$1"; }}\nset -f\n{load_script(SCRIPT)}'
+    script += f'{in_time}bracketed() {{ echo "$1"; }}\nrequested_host() {{ echo "$1"; }}\nset -f\n'
+    script += load_script(SCRIPT)
     done = subprocess.run(
         ["sh", "-c", script],
         env={"PATH": f"{folder}:{os.environ['PATH']}", "LC_ALL": "C"},
@@ -173,6 +177,28 @@ def test_the_secrets_own_certificate_is_served(tmp_path: Path) -> None:
         lines = printed(tmp_path, {"lab/secrets/site": secret(SITE)}, INGRESS)
     assert lines[-1] == "tls done"
     assert judged(lines) == []
+
+
+NODE = ADDRESS.removesuffix("40") + "41"
+
+
+@needs_root
+@pytest.mark.parametrize("own", [SITE, DEFAULT], ids=["own", "another"])
+def test_a_node(tmp_path: Path, own: Pair) -> None:
+    """Of a node that serves the same, and of hosts without a Secret, no certificate is printed."""
+    with served(tmp_path, DEFAULT, shop_example=SITE), served(tmp_path, own, NODE):
+        lines = printed(
+            tmp_path, {"lab/secrets/site": secret(SITE)}, INGRESS, nodes=f"far={NODE} 443"
+        )
+    tls = IngressTls((TlsUse(OWNER, HOST, ("lab/site",)),), ingress_tls.read(lines))
+    states = ingress_tls.judged(tls, {f"{OWNER} {HOST}": (ADDRESS, "far")}, UNKNOWN)
+    of_node = [line for line in lines if " far " in line]
+    if own is SITE:
+        assert (states, of_node) == ([], [f"alike far {HOST} {ADDRESS}"])
+    else:
+        ((state, text),) = states
+        assert (state, of_node) == (RouteState.FAULT, [f"served far {HOST}"])
+        assert text.startswith(f"{HOST} over TLS at far gets a certificate for traefik.default, ")
 
 
 @needs_root

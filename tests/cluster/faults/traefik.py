@@ -1,8 +1,19 @@
 """Faults of the ingress that `invoke install` adds: Traefik, with the routes of test_routed.py."""
 
 from lab.faults.fault import fail
+from lab.faults.network import NO_TABLE, on_arrival
 from tests.cluster.faults import tls_secret
-from tests.cluster.faults.fault import FIRST, KUBECTL, WORKERS, ClusterFault, on
+from tests.cluster.faults.fault import (
+    ADDRESS,
+    FIRST,
+    KUBECTL,
+    NODE,
+    OTHER_NODE,
+    WORKERS,
+    Both,
+    ClusterFault,
+    on,
+)
 
 INGRESS = "CMP-INGRESS runtime @cluster"
 TRAEFIK = f"{KUBECTL} -n hale-ingress"
@@ -52,6 +63,19 @@ def selected(labels: str) -> str:
     """Traefik on nodes with these labels (JSON) alone."""
     pod = f'{{"spec":{{"template":{{"spec":{{"nodeSelector":{labels}}}}}}}}}'
     return f"{TRAEFIK} patch daemonset traefik -p '{pod}'"
+
+
+def instead(node: str, port: int, program: int) -> Both:
+    """Another program of this worker answers at its port: the one that listens on `program`."""
+    rule = f"ip daddr {ADDRESS[node]} tcp dport {port} redirect to :{program}"
+    return on(
+        node,
+        "nft add table ip fault && nft 'add chain ip fault in"
+        # Before the CNI's own redirection, which is at -100.
+        " { type nat hook prerouting priority -150; }'"
+        f" && nft 'add rule ip fault in {rule}'",
+        "nft delete table ip fault",
+    )
 
 
 FAULTS = (
@@ -130,5 +154,39 @@ FAULTS = (
             f"{ANNOTATE}-",
         ),
         turns={INGRESS: fail(f"Ingress lab/secure wants a redirect to HTTPS: {TLS_HOST}/")},
+    ),
+    ClusterFault(
+        "a firewall in front of a worker drops the ingress's ports",
+        OTHER_NODE,
+        **on(
+            OTHER_NODE,
+            on_arrival(f"ip daddr {ADDRESS[OTHER_NODE]} tcp dport {{ 80, 443 }} drop"),
+            NO_TABLE,
+        ),
+        turns={INGRESS: fail(f"port 80 of {OTHER_NODE}, which has a replica: no answer in time")},
+    ),
+    ClusterFault(
+        "a firewall in front of a worker drops the ingress's port 443 for one master",
+        NODE,
+        **on(
+            NODE,
+            on_arrival(
+                f"ip saddr {ADDRESS[FIRST]} ip daddr {ADDRESS[NODE]} tcp dport 443 drop",
+            ),
+            NO_TABLE,
+        ),
+        turns={INGRESS: fail(f"{FIRST}: port 443 of {NODE}, which has a replica: no answer in")},
+    ),
+    ClusterFault(
+        "another program of a worker answers at the ingress's port 80",
+        NODE,
+        **instead(NODE, 80, 10256),  # kube-proxy's, which has no page for this path either
+        turns={INGRESS: fail(f"shop.lab.example/ over http at {NODE}: HTTP 404; at ")},
+    ),
+    ClusterFault(
+        "another program of a worker answers at the ingress's port 443",
+        OTHER_NODE,
+        **instead(OTHER_NODE, 443, 10250),  # the kubelet's
+        turns={INGRESS: fail(f"{TLS_HOST} over TLS at {OTHER_NODE} gets a certificate for ")},
     ),
 )
