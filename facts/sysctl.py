@@ -84,6 +84,9 @@ CREDENTIAL = "sysctl.extra"
 CREDENTIALS = tuple(f"{folder}/{CREDENTIAL}" for folder in boot_files.CREDENTIAL_FOLDERS)
 ENCRYPTED = tuple(f"{folder}/{CREDENTIAL}" for folder in boot_files.ENCRYPTED_FOLDERS)
 CREDENTIALS_SINCE = 252
+# Arguments of the kernel by which it, and systemd-tmpfiles, has them too: systemd(1). Their values
+# are masked.
+_SET_CREDENTIAL = ("systemd.set_credential", "systemd.set_credential_binary")
 # The first systemd with patterns (`net.*.x = 1`) and exclusions (`-net.y`).
 PATTERNS_SINCE = 245
 # The library's name contains the version; the shell's own globbing finds it without a fork.
@@ -359,8 +362,14 @@ def _later(readings: HostView, parameters: SysctlParameters) -> Iterator[ConfigL
                 f"{write.source} writes {dotted(write.key)} after {SERVICE}, and not a number that "
                 f"stands there: {write.source.text}"
             )
-        if not parameters.met_by(value):
-            yield write.source
+        if parameters.met_by(value):
+            continue
+        if write.source.path.startswith(sysctl_writers.MODULES):
+            raise Unreadable(
+                f"{write.source} sets {dotted(write.key)} whenever its module is loaded, which may "
+                f"be after {SERVICE}: {write.source.text}"
+            )
+        yield write.source
     if FORWARDING in own and (lines := sysctl_writers.networkd_forwarding_off(readings)):
         versions = _versions(readings)
         if not versions:
@@ -374,6 +383,12 @@ def _credentials(readings: HostView) -> list[File]:
 
     Sources: systemd-sysctl.service(8), "CREDENTIALS"; systemd.exec(5), LoadCredential=.
     """
+    for boot in boot_loader.to_come(readings):
+        if given := next((name for name, _ in boot.arguments if name in _SET_CREDENTIAL), ""):
+            raise Unreadable(
+                f"{boot.source} gives a boot's services a credential ({given}=), which may set "
+                f"parameters ({CREDENTIAL}) and is not read here: it may be a secret"
+            )
     read = unit_settings.files(readings, SERVICE)
     for setting in ("SetCredential", "SetCredentialEncrypted", "LoadCredential"):
         for source, value in unit_settings.values(read, "Service", setting):

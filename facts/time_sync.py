@@ -347,6 +347,11 @@ def read_persisted(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSy
     if not problem:
         aliased = [name for name, target in aliases.items() if target == unit]
         others = [*aliased, *(n.removesuffix(".service") for n in aliased), NAMES[UNITS[unit]]]
+        if limit := unit_settings.confined_by_site(readings, unit):
+            raise Unreadable(
+                f"{limit} has {limit.text}: whether {unit} starts then, and may set the clock, is "
+                f"not known (`systemctl cat {unit}`)"
+            )
         service_commands.refuse_stops(readings, unit, others=others, clock=True)
         boot_writes.refuse_files(readings, [line.path for line in configured.lines])
         _refuse_second(readings, [other for other in problems if other != unit], unit)

@@ -18,6 +18,13 @@ active "$timesyncd" && {
     --property=LinkNTPServers --property=FallbackNTPServers
   ask synchronized date -r /run/systemd/timesync/synchronized +%s
 }
+# Files that timesyncd, which runs as a user of its own, cannot read.
+set --
+for file in /etc/systemd/timesyncd.conf /etc/systemd/timesyncd.conf.d/*.conf; do
+  [ ! -e "$file" ] || set -- "$@" "$file"
+done
+[ $# -eq 0 ] || find -L "$@" -prune ! -perm -004 ! '(' -perm -040 -group systemd-timesync ')' \
+  ! '(' -perm -400 -user systemd-timesync ')' -printf 'private %p\n' 2>/dev/null
 active "$ntp" && ask ntp ntpq -n -c "rv 0 leap,stratum,refid,offset" -c peers
 active "$openntpd" && ask openntpd ntpctl -s status
 for p in /proc/[0-9]*; do

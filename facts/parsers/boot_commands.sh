@@ -120,6 +120,7 @@ number=0 devices=
     echo "/etc/fstab:$number:$what $point $type"
   fi
 done </etc/fstab
+units="$units$user_units"
 # What the site's own of these pull in, and what timers start by another name; two steps.
 own=none
 for step in 1 2; do
@@ -129,9 +130,10 @@ for step in 1 2; do
   done
   [ "$own" != "$before" ] || break
   # shellcheck disable=SC2013  # words
-  for word in $(grep -hsE '^[[:blank:]]*(Wants|Requires|Requisite|BindsTo|Upholds|Unit|Service|OnSuccess|OnFailure)[[:blank:]]*=' \
-    /dev/null $own /etc/systemd/system/*.target.d/*.conf); do
-    start "${word#*=}"
+  for word in $(grep -hsE '^[[:blank:]]*(Wants|Requires|Requisite|BindsTo|Upholds|Unit|Service|OnSuccess|OnFailure)[[:blank:]]*=|systemd[.]wants=' \
+    /dev/null $own /etc/systemd/system/*.target.d/*.conf $command_lines); do
+    word=${word#[\"\']} word=${word%[\"\']}
+    start "${word##*=}"
   done
 done
 # enabled UNIT: whether a boot starts it.
@@ -173,6 +175,7 @@ set -- "$1" $lines
 unset IFS
 pattern=$1
 shift
+odd_programs "$@"
 # named WORD: a script of this path.
 named() {
   case $1 in

@@ -48,6 +48,17 @@ CREDENTIAL_FOLDERS = ("/etc/credstore", "/usr/lib/credstore")
 ENCRYPTED_FOLDERS = ("/etc/credstore.encrypted", "/usr/lib/credstore.encrypted")
 CREDENTIALS = tuple(f"{folder}/tmpfiles.extra" for folder in CREDENTIAL_FOLDERS)
 ENCRYPTED = tuple(f"{folder}/tmpfiles.extra" for folder in ENCRYPTED_FOLDERS)
+# Drop-ins by which the service reads other lines, or others as well.
+_DROP_INS = systemd_units.dropin_patterns(SERVICE)
+_READS_OTHERS = re.compile(
+    r"[ \t]*(ExecStart|ExecCondition|(?:Set|Load|Import)Credential\w*|Root(?:Directory|Image))"
+    r"[ \t]*=[ \t]*(.*)",
+    re.ASCII,
+)
+_OF_DROP_INS = Selection(
+    "[[:space:]]*(Exec(Start|Condition)|(Set|Load|Import)Credential[A-Za-z]*|Root(Directory|Image))"
+    "[[:space:]]*="
+)
 FSTAB = "/etc/fstab"
 MOUNT_TABLE = "/proc/self/mountinfo"
 # A node has hundreds of mounts, one or two for each container, far below these folders.
@@ -76,6 +87,7 @@ PROBE = FileProbe(
     *RULES,
     *CREDENTIALS,
     *select(EXISTENCE, *ENCRYPTED),
+    *select(_OF_DROP_INS, *_DROP_INS),
     *select(EXISTENCE, *systemd_units.file_patterns(SERVICE), *MOUNTS),
     *systemd_units.existence(*_OVER_ETC),
     *select(_IN_ETC, FSTAB),
@@ -287,6 +299,7 @@ class _Rule(ConfigLine, frozen=True):
 def _rules(readings: HostView) -> Sequence[_Rule]:
     if systemd_units.mask(readings, SERVICE):
         return ()
+    _refuse_drop_ins(readings)
     files = conf_dirs.effective(conf_dirs.persistent(readings.files(*RULES)))
     files += credential(readings, CREDENTIALS, ENCRYPTED)
     found = [rule for file in files for rule in _of_file(file)]
@@ -297,6 +310,23 @@ def _rules(readings: HostView) -> Sequence[_Rule]:
             limit = budgets.PATTERN_CHARACTERS
             raise Unreadable(f"{rule}: its path is longer than {limit} characters")
     return found
+
+
+def _refuse_drop_ins(readings: HostView) -> None:
+    """Raises Unreadable where a drop-in changes what the service reads, or gives it lines."""
+    for file in conf_dirs.effective(conf_dirs.persistent(readings.files(*_DROP_INS))):
+        for number, line in enumerate(file.lines if file.kind == "f" else (), 1):
+            found = _READS_OTHERS.fullmatch(line)
+            if not found or not found[2] or _is_other_credential(found[1], found[2]):
+                continue
+            raise Unreadable(
+                f"{file.path}:{number} has {SERVICE} read other lines of tmpfiles.d than its "
+                f"folders have ({found[1]}=): see `systemctl cat {SERVICE}`"
+            )
+
+
+def _is_other_credential(key: str, value: str) -> bool:
+    return "Credential" in key and not value.startswith("tmpfiles.")
 
 
 def credential(readings: HostView, paths: Sequence[str], encrypted: Sequence[str]) -> list[File]:

@@ -3,6 +3,24 @@
 common_scripts='/etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cron.monthly/*'
 [ /dev/null -ef /etc/systemd/system/rc-local.service ] ||
   common_scripts="/etc/rc.local /etc/rc.d/rc.local $common_scripts"
+# Where a kernel's command line may name units: of this boot, and of those to come.
+command_lines='/proc/cmdline /boot/loader/entries/*.conf /boot/grub*/grub.cfg /etc/default/grub /etc/kernel/cmdline'
+# The units that root's own manager starts at boot where it lingers, and their drop-ins; of the site.
+user_units='' of_root='/root/.config/systemd/user /etc/systemd/user'
+if [ -e /var/lib/systemd/linger/root ]; then
+  unseen /root/.config/systemd/user/* /etc/systemd/user/*
+  for link in /root/.config/systemd/user/*.wants/* /etc/systemd/user/*.wants/*; do
+    name=${link##*/} name=${name%.*}.service
+    case $name in *[!A-Za-z0-9@:_.-]*) continue ;; esac
+    for unit in $of_root; do
+      for file in "$unit/$name" "$unit/$name.d"/*.conf; do
+        case " $user_units " in *" $file "*) continue ;; esac
+        case $file in *[!A-Za-z0-9@:_./-]*) continue ;; esac
+        [ ! -f "$file" ] || user_units="$user_units $file"
+      done
+    done
+  done
+fi
 # of_sleep LINK: whether it is of a target that no boot comes to.
 of_sleep() {
   case $1 in
@@ -127,6 +145,16 @@ variable_scripts() {
     file=${file#-}
     echo "$file"
     [ ! -f "$file" ] || [ ! -r "$file" ] || grep -hoE "=[\"']?/[[:alnum:]_./@+-]+" "$file" | sed 's/^[^/]*//'
+  done
+}
+# odd_programs LINE...: tells `unseen` of the programs in these settings whose path has blanks.
+odd_programs() {
+  for line; do
+    case $line in *'"/'* | *'\x20'*) ;; *) continue ;; esac
+    program=$(printf '%s\n' "$line" |
+      sed -n 's/^[^=]*=[[:blank:]]*[-@:+!]*"\{0,1\}\(\/[^"]*[[:blank:]][^"]*\)".*/\1/p
+        s/^[^=]*=[[:blank:]]*[-@:+!]*"\{0,1\}\(\/[^" ]*\\x20[^" ]*\).*/\1/p')
+    [ -z "$program" ] || unseen "/${program%/*}"
   done
 }
 # legacy_scripts: those of /etc/init.d that a boot runs, because no unit has their name.

@@ -32,6 +32,8 @@ from hale.model.evidence import CommandProbe, ConfigLine, HostView
 from hale.shell import load_script
 
 NAME = "writers"
+# The folder whose `install` lines are commands: modprobe.d(5).
+MODULES = "/etc/modprobe.d/"
 _SCRIPT = load_script(Path(__file__).with_suffix(".sh"))
 # The first systemd-networkd whose IPv4Forwarding=no switches forwarding off.
 NETWORKD_SINCE = 256
@@ -86,6 +88,8 @@ def _commands(readings: HostView) -> Iterator[tuple[ConfigLine, str]]:
         at = _FOUND.fullmatch(line)
         text = at[3].strip(BLANKS) if at else ""
         if not at or not text or _NOT_AT_BOOT.match(text):
+            continue
+        if at[1].startswith(MODULES) and not text.startswith("install"):
             continue
         if scripts or not at[1].startswith(cloud_init.SCRIPTS):
             found.append(ConfigLine(at[1], int(at[2]), text))

@@ -37,8 +37,9 @@ for link in /etc/systemd/system/*.wants/*.service /etc/systemd/system/*.requires
 done
 for unit in /etc/systemd/system*/*.service.d/*.conf; do [ ! -f "$unit" ] || set -- "$@" "$unit"; done
 # Units that another unit of the site pulls in.
-pulled=$(grep -hsE '^(Wants|Requires|BindsTo|Upholds|OnSuccess|OnFailure|Unit|Service)=|x-systemd.requires=' \
-  /etc/systemd/system/*.* /etc/systemd/system/*.d/*.conf /etc/fstab)
+# shellcheck disable=SC2086  # patterns
+pulled=$(grep -hsE '^(Wants|Requires|BindsTo|Upholds|OnSuccess|OnFailure|Unit|Service)=|x-systemd.requires=|systemd[.]wants=' \
+  /etc/systemd/system/*.* /etc/systemd/system/*.d/*.conf /etc/fstab $command_lines)
 for unit in /etc/systemd/system/*.service; do
   [ ! -f "$unit" ] || case " $* " in
     *" $unit "*) ;;
@@ -46,6 +47,8 @@ for unit in /etc/systemd/system/*.service; do
   esac
 done
 unseen /etc/rc.d
+# shellcheck disable=SC2086  # paths without blanks
+set -- "$@" $user_units
 if wanted networking.service; then
   set -- "$@" /etc/network/interfaces /etc/network/interfaces.d/* /etc/network/if-pre-up.d/* \
     /etc/network/if-up.d/*
@@ -60,7 +63,7 @@ set -- "$@" $(executables $common_scripts $(legacy_scripts))
 for file in /etc/cron.d/*; do passed_over "$file" || set -- "$@" "$file"; done
 # shellcheck disable=SC2046  # paths without blanks
 set -- "$@" /etc/crontab /etc/anacrontab /var/spool/cron/crontabs/* /var/spool/cron/root \
-  /etc/udev/rules.d/*.rules $(wireguard_files)
+  /etc/udev/rules.d/*.rules /etc/modprobe.d/*.conf $(wireguard_files)
 [ -e /etc/cloud/cloud-init.disabled ] ||
   set -- "$@" /var/lib/cloud/scripts/per-boot/* /var/lib/cloud/instance/boothooks/* \
     /var/lib/cloud/instance/scripts/*

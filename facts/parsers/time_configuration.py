@@ -86,9 +86,8 @@ def configured_sources(readings: HostView, unit: str) -> TimeSources:
     if program == "systemd-timesyncd":
         server = _server_properties(readings)
         compiled_in = server.get("FallbackNTPServers")
-        return time_sources.timesyncd(
-            readings, split_words(server.get("LinkNTPServers", "")), compiled_in
-        )
+        links = split_words(server.get("LinkNTPServers", ""))
+        return time_sources.timesyncd(readings, links, compiled_in, _private(readings))
     paths, read = CONFIGURATIONS[unit]
     named = _named_configuration(readings, unit, "c" if program == "ntp" else "f")
     if named and named[1] not in time_sources.PATTERNS:
@@ -99,6 +98,12 @@ def configured_sources(readings: HostView, unit: str) -> TimeSources:
         names = " and ".join(file.path for file in present)
         return TimeSources((), (f"which of {names} it reads is unknown",))
     return read(readings, present[0]) if present else TimeSources(())
+
+
+def _private(readings: HostView) -> list[str]:
+    """The files that timesyncd, which runs as a user of its own, cannot read."""
+    lines = split_lines(readings.output("state").stdout)
+    return [line.removeprefix("private ") for line in lines if line.startswith("private ")]
 
 
 def _server_properties(readings: HostView) -> dict[str, str]:

@@ -146,15 +146,20 @@ def openntpd(readings: HostView, main: File) -> TimeSources:
 
 
 def timesyncd(
-    readings: HostView, link_servers: Sequence[str], compiled_in: str | None
+    readings: HostView,
+    link_servers: Sequence[str],
+    compiled_in: str | None,
+    private: Sequence[str] = (),
 ) -> TimeSources:
     """systemd-timesyncd's sources: NTP=, then FallbackNTP=, then those compiled in.
 
     link_servers: those of DHCP and of networkd's links, now. compiled_in: the fallback servers
-    of the running program, None where it does not run. Raises Unreadable.
+    of the running program, None where it does not run. private: files that its user cannot read,
+    and that it passes over. Raises Unreadable.
     """
     mains = conf_dirs.persistent(readings.files(*TIMESYNCD_MAINS))[:1]
     files = [*mains, *conf_dirs.effective(conf_dirs.persistent(readings.files(*TIMESYNCD_MORE)))]
+    files = [file for file in files if file.path not in private]
     assigned = False
     for key in ("NTP", "FallbackNTP"):
         chosen: list[ConfigLine] = []

@@ -17,12 +17,20 @@ from facts.parsers.blanks import SYSTEMD_BLANKS as BLANKS
 from facts.parsers.unit_limits import assignments, logical
 from hale.model.evidence import ConfigLine, File, HostView, Selection, Unreadable, select
 
-# Settings by which a command no longer reaches the host's own kernel, files or network.
+# Settings by which a command no longer reaches the host's own kernel, files, network or clock, or
+# may not start.
 CONFINES = (
-    "BindPaths", "BindReadOnlyPaths", "CapabilityBoundingSet", "DynamicUser", "ExecCondition",
-    "ExecStartPre", "InaccessiblePaths", "NetworkNamespacePath", "PrivateNetwork", "PrivateUsers",
-    "ProtectKernelModules", "ProtectKernelTunables", "ReadOnlyPaths", "RootDirectory", "RootImage",
-    "SystemCallFilter", "TemporaryFileSystem", "User",
+    "BindPaths", "BindReadOnlyPaths", "CapabilityBoundingSet", "DynamicUser", "EnvironmentFile",
+    "ExecCondition", "ExecStartPre", "Group", "IPAddressDeny", "InaccessiblePaths",
+    "LoadCredential", "NetworkNamespacePath", "PrivateNetwork", "PrivateUsers", "ProtectClock",
+    "ProtectKernelModules", "ProtectKernelTunables", "ReadOnlyPaths", "RestrictAddressFamilies",
+    "RootDirectory", "RootImage", "StandardError", "StandardInput", "StandardOutput",
+    "SupplementaryGroups", "SystemCallFilter", "TemporaryFileSystem", "User", "WorkingDirectory",
+)  # fmt: skip
+# Those of them that count where they name a file or a folder: without it, the start fails.
+_OF_FILES = (
+    "EnvironmentFile", "LoadCredential", "StandardError", "StandardInput", "StandardOutput",
+    "WorkingDirectory",
 )  # fmt: skip
 NO = ("", "no", "false", "off", "0", "n", "f")
 # Conditions of systemd's own unit files that a running host with systemd's folders meets.
@@ -114,9 +122,17 @@ def confined(read: Sequence[File]) -> ConfigLine | None:
     """The line by which its commands may not reach what they set; None without one."""
     for key in CONFINES:
         found = values(read, "Service", key)
+        if key in _OF_FILES:
+            found = [one for one in found if one[1].startswith("/") or ":/" in one[1]]
         if found and found[-1][1].lower() not in NO:
             return found[-1][0]
     return None
+
+
+def confined_by_site(readings: HostView, unit: str) -> ConfigLine | None:
+    """As `confined`, by the site's drop-ins alone: a package knows what its own program needs."""
+    own = [f for f in files(readings, unit) if _is_dropin(f) and f.path.startswith("/etc/")]
+    return confined(own)
 
 
 def conditions(read: Sequence[File]) -> list[ConfigLine]:

@@ -17,7 +17,7 @@ from tests.engine.local_gather import HOST
 
 FOLDERS = (
     "/etc/", "/usr/local/", "/opt/bin/", "/lib/systemd/", "/usr/lib/tuned/", "/var/", "/run/",
-    "/usr/bin/", "/usr/sbin/cron", "/(etc|opt|", "/dev/disk/",
+    "/usr/bin/", "/usr/sbin/cron", "/(etc|opt|", "/dev/disk/", "/root/", "/boot/", "/proc/cmdline",
 )  # fmt: skip
 OFF = "sysctl -w net.ipv4.ip_forward=0"
 WANTS = "/etc/systemd/system/multi-user.target.wants"
@@ -53,6 +53,8 @@ class Root:
         link.symlink_to(f"../{unit}")
 
     def ran(self, script: str, user: int | None = None) -> "subprocess.CompletedProcess[str]":
+        # One folder's name is in the other's.
+        script = script.replace("/var/lib/systemd/", "/var/lib//systemd/")
         for path in FOLDERS:
             script = script.replace(path, f"{self.folder}{path}")
         return subprocess.run(
@@ -115,6 +117,42 @@ def test_a_drop_in(root: Root) -> None:
         "/etc/systemd/system/ssh.service.d/x.conf", f"[Service]\nExecStartPost=/sbin/{OFF}\n"
     )
     assert root.found() == ["/etc/systemd/system/ssh.service.d/x.conf:2"]
+
+
+@pytest.mark.parametrize("script", [WRITERS, COMMANDS])
+@pytest.mark.parametrize("folder", ["/etc/systemd/user", "/root/.config/systemd/user"])
+def test_a_unit_of_roots_own_manager_which_lingers(root: Root, script: str, folder: str) -> None:
+    root.write(f"{folder}/a.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
+    link = root.folder / folder[1:] / "default.target.wants/a.service"
+    link.parent.mkdir()
+    link.symlink_to("../a.service")
+    assert root.found(script) == []
+    root.write("/var/lib/systemd/linger/root", "")
+    assert root.found(script) == [f"{folder}/a.service:2"]
+
+
+@pytest.mark.parametrize("script", [WRITERS, COMMANDS])
+@pytest.mark.parametrize("file", ["/proc/cmdline", "/boot/loader/entries/a.conf"])
+def test_a_unit_that_the_kernels_command_line_wants(root: Root, script: str, file: str) -> None:
+    root.write("/etc/systemd/system/a.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
+    assert root.found(script) == []
+    root.write(file, "options ro quiet systemd.wants=a.service\n")
+    assert root.found(script) == ["/etc/systemd/system/a.service:2"]
+
+
+def test_a_line_of_modprobe_d(root: Root) -> None:
+    root.write("/etc/modprobe.d/x.conf", f"install a /sbin/{OFF}\n")
+    assert root.found() == ["/etc/modprobe.d/x.conf:1"]
+
+
+@pytest.mark.parametrize("command", ['"@/opt/my site/boot" -x', r"@/opt/my\x20site/boot"])
+def test_a_program_whose_path_has_blanks(root: Root, command: str) -> None:
+    root.write("/opt/my site/boot", f"#!/bin/sh\n{OFF}\n", 0o755)
+    root.write("/etc/systemd/system/a.service", f"[Service]\nExecStart=-{command}\n")
+    root.enable("a.service")
+    done = root.ran(COMMANDS)
+    assert done.returncode == 3
+    assert "has a program whose name has blanks" in done.stderr
 
 
 def test_scripts_are_followed_two_steps(root: Root) -> None:
