@@ -1,6 +1,6 @@
 # Given: folder (of manifests), config and conf (the kubelet's). After processes.sh. Prints the clocks,
-# then `process NAME PID STARTTIME FILE` for each process that reads its certificate once, and
-# `file MTIME CTIME PATH`.
+# then `process NAME PID STARTTIME FILE` for each process that reads its certificate once, behind
+# `certificate FILE` and the base64 of the certificate in it, and `file MTIME CTIME PATH`.
 need sed date stat systemctl
 enter /etc/kubernetes "$folder" /var/lib/kubelet
 [ -e "$config" ] || { echo not joined; exit 0; }
@@ -10,6 +10,8 @@ LC_ALL=C TZ=UTC systemctl show --property=UserspaceTimestamp --property=Userspac
 files=
 held() {
   name=$1 file=$2; shift 2
+  echo "certificate $file"
+  [ ! -r "$file" ] || sed -n 's/^ *client-certificate-data: *//p' "$file"
   for pid; do
     { read -r line <"/proc/$pid/stat"; } 2>/dev/null || continue
     # shellcheck disable=SC2086  # proc_pid_stat(5): field 22, the third is first behind the name

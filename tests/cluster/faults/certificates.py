@@ -1,6 +1,6 @@
 """Faults of certificates: signed anew by the cluster's own CA, for a time that is too short."""
 
-from lab.faults.fault import fail
+from lab.faults.fault import fail, unknown
 from tests.cluster.faults.fault import THIRD, Both, ClusterFault, on
 
 PKI = "/etc/kubernetes/pki"
@@ -175,6 +175,13 @@ FAULTS = (
         THIRD,
         **on(THIRD, "kubeadm certs renew scheduler.conf", "pkill -x kube-scheduler"),
         turns={"CERT-HELD runtime": fail("kube-scheduler (process")},
+        may=("HA-SCHEDULER runtime @cluster",),
+    ),
+    ClusterFault(
+        "the scheduler's kubeconfig was touched",
+        THIRD,
+        **on(THIRD, f"touch {SCHEDULER}", "sleep 4; pkill -x kube-scheduler"),
+        turns={"CERT-HELD runtime": unknown("its dates do not show it")},
         may=("HA-SCHEDULER runtime @cluster",),
     ),
 )
