@@ -178,6 +178,17 @@ def test_haproxy_listens_and_checks_readyz(release: Release, network: str) -> No
     assert found["checks"]["m1"] == "L7OK"
 
 
+def test_haproxy_forwards_the_ingress_to_the_worker_that_answers(release: Release) -> None:
+    text = load_balancer_files.haproxy("haproxy-ingress.cfg", version(release), Ipv6.DISABLED)
+    found = release.start(text, "ipv6")
+    assert found["ingress"] == ["80", "443"], found["output"]
+    checks = {f"workers-{port}/w1": found["checks"][f"workers-{port}/w1"] for port in (80, 443)}
+    assert set(checks.values()) == {"L4OK"}
+    assert found["checks"]["workers-80/w12"] in ("L4CON", "L4TOUT")
+    text = load_balancer_files.haproxy("haproxy.cfg", version(release), Ipv6.DISABLED)
+    assert release.start(text, "ipv6")["ingress"] == ["", ""]
+
+
 def test_without_ipv6_haproxy_cannot_listen_on_both(release: Release) -> None:
     """What the host's fact is for: this passes `haproxy -c`, and does not start."""
     text = load_balancer_files.haproxy("haproxy.cfg", version(release), Ipv6.ENABLED)
