@@ -9,7 +9,7 @@ On ports 80 and 443 a worker beside m1 answers with the port, if haproxy leads t
 
 Prints JSON: whether it listens; the checks' results by server, those of the ingress as
 `backend/server`; the requests that the apiserver of m1 got from them, and through haproxy; what the
-ingress's ports answer through haproxy; haproxy's output.
+ingress's ports answer through haproxy; its tables of servers; haproxy's output.
 
 Sources: seccomp(2), SECCOMP_SET_MODE_FILTER by prctl(2); the kernel's inet_create(), EAFNOSUPPORT.
 """
@@ -111,14 +111,21 @@ def listens() -> bool:
     return False
 
 
-def checks(root: Path) -> dict[str, str]:
-    """The result of each server's check, by haproxy's `show stat`."""
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as peer:
+def asked(root: Path, command: bytes) -> str:
+    """The stats socket's answer. Raises OSError."""
+    with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(str(root / "run/haproxy/admin.sock"))
-        peer.sendall(b"show stat -1 4 -1\n")
+        peer.sendall(command + b"\n")
         text = ""
         while part := peer.recv(65536):
             text += part.decode()
+        return text
+
+
+def checks(root: Path) -> dict[str, str]:
+    """The result of each server's check, by haproxy's `show stat`."""
+    with suppress(OSError):
+        text = asked(root, b"show stat -1 4 -1")
         rows = csv.DictReader(text.removeprefix("# ").splitlines())
         return {
             row["svname"]
@@ -165,11 +172,16 @@ def main(root: Path, files: Path, network: str) -> dict[str, object]:
             break
         time.sleep(0.05)
     distinct = sorted(set(requests))
+    tables = ""
+    with suppress(OSError):
+        asked(root, b"disable server workers-443/w12")
+        tables = asked(root, b"show servers state;show stat -1 4 -1")
     result = {
         "listens": haproxy.poll() is None and listens(),
         "checks": found,
         "requests": distinct,
         "answer": through(files),
+        "tables": tables,
         "ingress": [ingress(port) for port in INGRESS_PORTS],
     }
     haproxy.send_signal(signal.SIGKILL)
