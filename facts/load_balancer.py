@@ -15,6 +15,10 @@ host, as haproxy resolves it when it starts: by the C library, which returns one
 A loopback address is this host's own. The VIP's port must be bound on all addresses, or on the
 VIP's; the latter needs net.ipv4.ip_nonlocal_bind, or haproxy does not start where the VIP is not.
 
+With `ingress_on_vip` ports 80 and 443 must lead to the same ports of every worker, each checked
+and in service, and of no other host, now and at boot. A worker that is down for haproxy is no fault
+here: CMP-INGRESS requests the ingress itself.
+
 A load balancer outside this inventory (`endpoint_kind=external`), and kube-vip, which needs no
 load balancer, are not judged here; HA-APISERVER-VIP applies to them.
 
@@ -37,6 +41,7 @@ from facts.parsers import (
     boot_writes,
     conf_dirs,
     haproxy,
+    haproxy_ingress,
     service_commands,
     sysctl_table,
     systemd_units,
@@ -207,6 +212,7 @@ def read_runtime(readings: HostView, case: Case[LoadBalancerParameters]) -> Load
     ]
     faults += _disabled(found)
     faults += _not_on_vip(found, endpoint.vip)
+    faults += haproxy_ingress.now(files, running_servers(lines), case.inventory)
     return LoadBalancerRuntime(unit, tuple(running), tuple(dict.fromkeys(faults)))
 
 
@@ -235,6 +241,7 @@ def read_persisted(readings: HostView, case: Case[LoadBalancerParameters]) -> Lo
         faults += _disabled(found)
         faults += _not_on_vip(found, endpoint.vip)
         faults += _cannot_bind(found, endpoint.vip, readings)
+        faults += haproxy_ingress.at_boot(files, case.inventory)
         programs = [s for s in found.servers if s.check and s.check.kind == "program"]
         if programs and not faults:
             raise Unreadable(

@@ -20,6 +20,7 @@ from hale.model.errors import Location, UserError
 CGROUP_DRIVERS = ("systemd", "cgroupfs")
 NO_INGRESS = "none"
 INGRESSES = (NO_INGRESS, "traefik", f"{GATEWAY}:CLASS", f"{MANIFEST}:FILE")
+INGRESS_PORTS = (80, 443)  # of every worker; of the VIP too with ingress_on_vip
 NO_DASHBOARD = "none"
 DASHBOARDS = (NO_DASHBOARD, "headlamp", "kubernetes-dashboard", f"{MANIFEST}:FILE")
 NO_FEDERATION = "none"
@@ -42,6 +43,7 @@ VARIABLES = (
     "cgroup_driver",
     "ingress",
     "ingress_image",
+    "ingress_on_vip",
     "dashboard",
     "dashboard_image",
     "federation",
@@ -92,8 +94,9 @@ class ClusterSpec(Struct, frozen=True):
     empty means kubeadm's default. plain_http: the registry does not use TLS. cgroup_driver: of
     containerd and the kubelet. ingress, dashboard: one of INGRESSES, of DASHBOARDS, its first word;
     ingress_class, ingress_manifest, dashboard_manifest: what is named behind `gateway`, `manifest`;
-    ingress_image, dashboard_image: in place of those that Hale names. federation: one of
-    FEDERATIONS; federation_crds: the file of its kinds, with which it is installed.
+    ingress_image, dashboard_image: in place of those that Hale names. ingress_on_vip: haproxy on
+    the masters forwards INGRESS_PORTS to the workers. federation: one of FEDERATIONS;
+    federation_crds: the file of its kinds, with which it is installed.
     """
 
     name: str = "kubernetes"
@@ -115,6 +118,7 @@ class ClusterSpec(Struct, frozen=True):
     ingress_class: str = ""
     ingress_manifest: Path | None = None
     ingress_image: str = ""
+    ingress_on_vip: bool = False
     dashboard: str = NO_DASHBOARD
     dashboard_manifest: Path | None = None
     dashboard_image: str = ""
@@ -182,6 +186,7 @@ def read_cluster_spec(
         ingress_class=ingress.gateway_class,
         ingress_manifest=ingress.manifest,
         ingress_image=given.image("ingress_image"),
+        ingress_on_vip=_on_vip(given, ingress.kind),
         dashboard=dashboard.kind,
         dashboard_manifest=dashboard.manifest,
         dashboard_image=given.image("dashboard_image"),
@@ -305,6 +310,20 @@ class _SettingReader:
         except (RuntimeError, ValueError, OSError) as error:  # no such user, no such name
             raise self.wrong(name, f"{error}.") from None
         raise self.wrong(name, f"there is no file {path}.")
+
+
+def _on_vip(given: _SettingReader, ingress: str) -> bool:
+    """Whether haproxy forwards the ingress's ports. Raises UserError where it cannot."""
+    name = "ingress_on_vip"
+    if not given.boolean(name):
+        return False
+    if ingress == NO_INGRESS:
+        raise given.wrong(name, "there is no ingress; set ingress, or remove the line.")
+    if kind := given.text("endpoint_kind").replace("keepalived", ""):
+        raise given.wrong(name, f"endpoint_kind={kind} has no haproxy of Hale's on the masters.")
+    if given.number("vip_port", 1, 65535) in INGRESS_PORTS:
+        raise given.wrong(name, "vip_port is one of the ingress's own ports.")
+    return True
 
 
 def _check_ranges_disjoint(

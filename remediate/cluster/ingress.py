@@ -18,12 +18,11 @@ from typing import ClassVar
 from facts.cluster import kubernetes, nodes
 from hale.install.cluster_context import ClusterContext
 from hale.install.phase import Observations, Probes
+from hale.inventory.cluster_spec import INGRESS_PORTS
 from hale.inventory.component_choice import GATEWAY
 from hale.inventory.ini import Host
 from hale.model.components import CHECK_HOST, CHECK_PATH, INGRESS
 from remediate.cluster.components import ClusterComponent, ComponentPhase
-
-PORTS = (80, 443)
 
 
 class Ingress(ComponentPhase):
@@ -69,6 +68,6 @@ def _ports_in_use(site: ClusterContext, observations: Observations) -> tuple[str
         "ingress=traefik."
         for host in site.workers
         for listening in (kubernetes.read(observations.of(host.name, kubernetes.SUBJECT)).ports,)
-        for port in PORTS
+        for port in INGRESS_PORTS
         if port in listening
     )

@@ -3,7 +3,8 @@
 haproxy listens on the VIP's port and forwards connections to the apiservers that are ready;
 keepalived gives the VIP to a node whose haproxy reaches one. "Ready" means that /readyz answers
 over TLS verified by the cluster's CA. Before there is a CA, haproxy accepts any certificate, and
-keepalived an open port: the phase `readyz` tightens both.
+keepalived an open port: the phase `readyz` tightens both. With `ingress_on_vip` haproxy forwards
+the ingress's ports, too, to the workers that accept a connection there.
 
 Their packages are installed here rather than in `packages`, so that the pull of the images does not
 wait for them; and before the slow check for another owner of the VIP has ended.
@@ -34,6 +35,7 @@ from hale.install.phase import (
     Step,
     WriteFile,
 )
+from hale.inventory.cluster_spec import INGRESS_PORTS
 from hale.inventory.ini import Host
 from hale.model.errors import UserError
 from hale.model.evidence import FileProbe, HostView, Unreadable
@@ -95,21 +97,31 @@ class LoadBalancer(Phase):
         }
 
     def gate_probes(self, site: ClusterContext, host: Host) -> Probes:
-        """Versions, whether there is IPv6, and whose files there are."""
+        """Versions, whether there is IPv6, whose files there are, and the ingress's ports."""
         if "masters" not in host.groups or self.skip_reason(site):
             return {}
-        return {
+        found: Probes = {
             load_balancer_host.SUBJECT: (load_balancer_host.probe(),),
             file_digests.SUBJECT: (file_digests.probe(UNITS), *templates.contents(UNITS)),
         }
+        if not site.cluster.ingress_on_vip:
+            return found
+        node = kubernetes.probe(stacked=site.etcd_is_stacked)
+        return {**found, kubernetes.SUBJECT: (node,)}
 
     def gate_problems(self, site: ClusterContext, observations: Observations) -> tuple[str, ...]:
         """A version that is too old, a VIP of IPv6 on a host without it, a load balancer of the
-        site's own on masters that have joined.
+        site's own on masters that have joined, a port of the ingress that is in use.
 
         A package that no list of a host has yet is judged by `preflight`, before it is installed.
         """
-        return () if self.skip_reason(site) else tuple(_unsupported(site, observations))
+        if self.skip_reason(site):
+            return ()
+        problems = list(_unsupported(site, observations))
+        # On a master that has joined, too: haproxy would not start again.
+        for host in site.masters if site.cluster.ingress_on_vip else ():
+            problems += _taken(site, observations, host, INGRESS_PORTS)
+        return tuple(problems)
 
     def preflight_probes(self, site: ClusterContext, host: Host) -> Probes:
         """Other claims on the VIP; listening for them takes seconds."""
@@ -182,13 +194,7 @@ class LoadBalancer(Phase):
                     f"{host.name}: no interface has the planned address {host.address}; see "
                     "NODES-ADDRESS of the audit."
                 )
-            ports = kubernetes.read(observations.of(host.name, kubernetes.SUBJECT)).ports
-            who = ports.get(endpoint.port)
-            if who is not None and who != "haproxy":
-                problems.append(
-                    f"{host.name}: port {endpoint.port} is in use by {who or 'another program'}. "
-                    "Stop it (`ss -ltnp`), or set another vip_port."
-                )
+            problems += _taken(site, observations, host, _ports(site))
         return tuple(problems)
 
     def prepare(self, site: ClusterContext, observations: Observations) -> Iterable[Batch]:
@@ -233,12 +239,11 @@ class LoadBalancer(Phase):
                             replaces=was[path],
                         )
                     )
-            port = site.inventory.endpoint.port
             haproxy.append(
                 RunScript(
                     host.name,
                     "haproxy",
-                    _started("haproxy", "reload-or-restart", port),
+                    _started("haproxy", "reload-or-restart", _ports(site)),
                     awaited=frozenset({"HA-LB-BACKENDS"}),
                 )
             )
@@ -264,7 +269,7 @@ class LoadBalancer(Phase):
                 RunScript(
                     host.name,
                     "keepalived",
-                    _started("keepalived", how, 0),
+                    _started("keepalived", how, ()),
                     awaited=frozenset({"HA-APISERVER-VIP"}),
                 )
             )
@@ -283,8 +288,30 @@ def _remaining(
         return
     yield from templates.config_problems(files, observations, host.name, UNITS)
     ports = kubernetes.read(observations.of(host.name, kubernetes.SUBJECT)).ports
-    if ports.get(site.inventory.endpoint.port) != "haproxy":
-        yield f"haproxy does not listen on {site.inventory.endpoint.port}"
+    for port in _ports(site):
+        if ports.get(port) != "haproxy":
+            yield f"haproxy does not listen on {port}"
+
+
+def _taken(
+    site: ClusterContext, observations: Observations, host: Host, ports: Iterable[int]
+) -> Iterator[str]:
+    """Which of the ports another program of the host has. Raises Unreadable."""
+    listening = kubernetes.read(observations.of(host.name, kubernetes.SUBJECT)).ports
+    for port in ports:
+        who = listening.get(port, "haproxy")
+        own = port == site.inventory.endpoint.port
+        if who != "haproxy":
+            yield (
+                f"{host.name}: port {port} is in use by {who or 'another program'}. Stop it "
+                f"(`ss -ltnp`), or {'set another vip_port' if own else 'unset ingress_on_vip'}."
+            )
+
+
+def _ports(site: ClusterContext) -> tuple[int, ...]:
+    """On which haproxy listens."""
+    more = INGRESS_PORTS if site.cluster.ingress_on_vip else ()
+    return (site.inventory.endpoint.port, *more)
 
 
 def _missing(observations: Observations, host: Host) -> tuple[str, ...]:
@@ -359,8 +386,9 @@ def _configured(observations: Observations, host: Host) -> bool:
     return KEEPALIVED in file_digests.read(observations.of(host.name, file_digests.SUBJECT))
 
 
-def _started(unit: str, action: str, port: int) -> str:
-    return scripts.load("start_service", unit=unit, action=action, port=str(port))
+def _started(unit: str, action: str, ports: Iterable[int]) -> str:
+    words = " ".join(map(str, ports))
+    return scripts.load("start_service", unit=unit, action=action, ports=words)
 
 
 def ca(site: ClusterContext, observations: Observations) -> str:
@@ -399,6 +427,8 @@ def _files(site: ClusterContext, observations: Observations, host: Host) -> dict
             masters=site.masters,
             ca=CA if authority else "",
             name=endpoint.names[0],
+            ingress_ports=INGRESS_PORTS if site.cluster.ingress_on_vip else (),
+            workers=site.workers,
         ),
         DROPIN: templates.render("haproxy.conf.j2"),
         CHECK: templates.render(

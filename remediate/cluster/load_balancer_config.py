@@ -39,8 +39,13 @@ def haproxy_config(
     masters: Sequence[Host],
     name: str,
     ca: str,
+    ingress_ports: Sequence[int] = (),
+    workers: Sequence[Host] = (),
 ) -> str:
-    """haproxy.cfg. name: the control plane's. ca: the path of its CA; empty before there is one."""
+    """haproxy.cfg. name: the control plane's. ca: the path of its CA; empty before there is one.
+
+    ingress_ports: those that it forwards to the same ports of the workers.
+    """
     return templates.render(
         "haproxy.cfg.j2",
         http_check_send=version >= HTTP_CHECK_SEND,
@@ -50,6 +55,8 @@ def haproxy_config(
         masters=masters,
         name=name,
         ca=ca,
+        ingress_ports=ingress_ports,
+        workers=workers,
     )
 
 

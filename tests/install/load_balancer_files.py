@@ -4,18 +4,21 @@ from pathlib import Path
 from typing import Any
 
 from facts.cluster.load_balancer_host import Ipv6, Version
+from hale.inventory.cluster_spec import INGRESS_PORTS
 from hale.inventory.ini import Host
 from hale.model.errors import Location
 from remediate.cluster import load_balancer, load_balancer_config
 
 _WHERE = Location(Path("inventory.ini"))
 FOUR = [Host(f"m{n}", f"10.0.0.{n}", frozenset(), {}, _WHERE) for n in (1, 2, 3)]
+WORKERS = [Host(f"w{n}", f"10.0.0.{n}", frozenset(), {}, _WHERE) for n in (1, 12)]
 SIX = [Host(f"m{n}", f"fd00::{n}", frozenset(), {}, _WHERE) for n in (1, 2, 3)]
 
 HAPROXY: dict[str, tuple[list[Host], str]] = {
     "haproxy-before-init.cfg": (FOUR, ""),
     "haproxy.cfg": (FOUR, load_balancer.CA),
     "haproxy-ipv6.cfg": (SIX, load_balancer.CA),
+    "haproxy-ingress.cfg": (FOUR, load_balancer.CA),
 }
 _KEEPALIVED = {
     "check": load_balancer.CHECK,
@@ -45,6 +48,8 @@ def haproxy(name: str, version: Version, ipv6: Ipv6) -> str:
         masters=masters,
         name="api.example",
         ca=ca,
+        ingress_ports=INGRESS_PORTS if name == "haproxy-ingress.cfg" else (),
+        workers=WORKERS,
     )
 
 

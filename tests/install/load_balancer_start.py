@@ -5,8 +5,11 @@ stands in /etc/haproxy there, and the apiserver's certificate and key beside it.
 `sysctl`, with disable_ipv6=1; `absent`, where no socket of IPv6 can be opened, as with
 ipv6.disable=1: a seccomp filter answers as such a kernel does.
 
-Prints JSON: whether it listens; the checks' results by server; the requests that the apiserver of
-m1 got from them, and through haproxy; haproxy's output.
+On ports 80 and 443 a worker beside m1 answers with the port, if haproxy leads there.
+
+Prints JSON: whether it listens; the checks' results by server, those of the ingress as
+`backend/server`; the requests that the apiserver of m1 got from them, and through haproxy; what the
+ingress's ports answer through haproxy; its tables of servers; haproxy's output.
 
 Sources: seccomp(2), SECCOMP_SET_MODE_FILTER by prctl(2); the kernel's inet_create(), EAFNOSUPPORT.
 """
@@ -28,6 +31,7 @@ from contextlib import suppress
 from pathlib import Path
 
 NAME, PORT = "api.example", 16443
+INGRESS_PORTS = (80, 443)
 ADDRESS, APISERVER_PORT = "10.0.0.1", 6443
 PATIENCE = 40.0  # seconds until haproxy listens and has checked its servers
 
@@ -85,22 +89,50 @@ def serve(files: Path, requests: list[str]) -> None:
         threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
 
 
+def serve_ingress(port: int) -> None:
+    """The worker's: it has its own address's port while haproxy has that of all others."""
+    listener = socket.create_server((ADDRESS, port), reuse_port=True)
+    while True:
+        with suppress(OSError), listener.accept()[0] as peer:
+            peer.sendall(str(port).encode())
+
+
+def ingress(port: int) -> str:
+    """What the port answers through haproxy; empty if nothing does."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=3) as peer:
+        peer.settimeout(10)
+        return peer.recv(64).decode()
+    return ""
+
+
 def listens() -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", PORT), timeout=1):
         return True
     return False
 
 
-def checks(root: Path) -> dict[str, str]:
-    """The result of each server's check, by haproxy's `show stat`."""
-    with suppress(OSError), socket.socket(socket.AF_UNIX) as peer:
+def asked(root: Path, command: bytes) -> str:
+    """The stats socket's answer. Raises OSError."""
+    with socket.socket(socket.AF_UNIX) as peer:
         peer.connect(str(root / "run/haproxy/admin.sock"))
-        peer.sendall(b"show stat -1 4 -1\n")
+        peer.sendall(command + b"\n")
         text = ""
         while part := peer.recv(65536):
             text += part.decode()
+        return text
+
+
+def checks(root: Path) -> dict[str, str]:
+    """The result of each server's check, by haproxy's `show stat`."""
+    with suppress(OSError):
+        text = asked(root, b"show stat -1 4 -1")
         rows = csv.DictReader(text.removeprefix("# ").splitlines())
-        return {row["svname"]: row["check_status"] for row in rows}
+        return {
+            row["svname"]
+            if row["pxname"] == "apiservers"
+            else f"{row['pxname']}/{row['svname']}": row["check_status"].removeprefix("* ")
+            for row in rows
+        }
     return {}
 
 
@@ -123,6 +155,8 @@ def main(root: Path, files: Path, network: str) -> dict[str, object]:
             Path(f"/proc/sys/net/ipv6/conf/{each}/disable_ipv6").write_text("1")
     requests: list[str] = []
     threading.Thread(target=serve, args=(files, requests), daemon=True).start()
+    for port in INGRESS_PORTS:
+        threading.Thread(target=serve_ingress, args=(port,), daemon=True).start()
     haproxy = subprocess.Popen(
         ["chroot", str(root), "/usr/sbin/haproxy", "-db", "-f", "/etc/haproxy/haproxy.cfg"],
         stdout=subprocess.PIPE,
@@ -138,11 +172,17 @@ def main(root: Path, files: Path, network: str) -> dict[str, object]:
             break
         time.sleep(0.05)
     distinct = sorted(set(requests))
+    tables = ""
+    with suppress(OSError):
+        asked(root, b"disable server workers-443/w12")
+        tables = asked(root, b"show servers state;show stat -1 4 -1")
     result = {
         "listens": haproxy.poll() is None and listens(),
         "checks": found,
         "requests": distinct,
         "answer": through(files),
+        "tables": tables,
+        "ingress": [ingress(port) for port in INGRESS_PORTS],
     }
     haproxy.send_signal(signal.SIGKILL)
     return {**result, "output": haproxy.communicate()[0]}

@@ -108,6 +108,12 @@ def test_a_cluster_without_workers(tmp_path: Path) -> None:
         ("ingress=caddy", "use one of none, traefik, gateway:CLASS, manifest:FILE"),
         ("ingress=gateway", "use one of none, traefik"),
         ("ingress=traefik:x", "use one of none, traefik"),
+        ("ingress_on_vip=true", "there is no ingress; set ingress"),
+        ("ingress=traefik\ningress_on_vip=maybe", "expected true or false"),
+        (
+            "ingress=traefik\ningress_on_vip=true\nendpoint_kind=external",
+            "endpoint_kind=external has no",
+        ),
         ("ingress=gateway:", "the name of a GatewayClass behind gateway:"),
         ("ingress=gateway:Edge_1", "the name of a GatewayClass"),
         ("ingress=manifest:none.yaml", "there is no file .*none.yaml"),

@@ -17,6 +17,9 @@ import pytest
 
 from facts.cluster import load_balancer_host
 from facts.cluster.load_balancer_host import Ipv6, LoadBalancerHost, Version
+from facts.parsers import haproxy_ingress
+from facts.parsers.haproxy_stats import running_servers
+from hale.model.evidence import File
 from lab import machine
 from lab.debian_releases import RELEASES, TESTING, unpack_releases
 from remediate.cluster import load_balancer_config
@@ -176,6 +179,44 @@ def test_haproxy_listens_and_checks_readyz(release: Release, network: str) -> No
     found = release.start(text, network)
     assert {key: found[key] for key in WORKS} == WORKS, found["output"]
     assert found["checks"]["m1"] == "L7OK"
+
+
+def test_haproxy_forwards_the_ingress_to_the_worker_that_answers(release: Release) -> None:
+    text = load_balancer_files.haproxy("haproxy-ingress.cfg", version(release), Ipv6.DISABLED)
+    found = release.start(text, "ipv6")
+    assert found["ingress"] == ["80", "443"], found["output"]
+    checks = {f"workers-{port}/w1": found["checks"][f"workers-{port}/w1"] for port in (80, 443)}
+    assert set(checks.values()) == {"L4OK"}
+    assert found["checks"]["workers-80/w12"] in ("L4CON", "L4TOUT")
+    text = load_balancer_files.haproxy("haproxy.cfg", version(release), Ipv6.DISABLED)
+    assert release.start(text, "ipv6")["ingress"] == ["", ""]
+
+
+def test_an_audit_reads_what_haproxy_says_of_the_ingress(release: Release, tmp_path: Path) -> None:
+    """The workers are behind both ports; one is taken out of service on 443, by the helper."""
+    text = load_balancer_files.haproxy("haproxy-ingress.cfg", version(release), Ipv6.DISABLED)
+    text = text.replace("level operator", "level admin")  # which may take a server out
+    tables = release.start(text, "ipv6")["tables"].splitlines()
+    hosts = "".join(f"{h.name} ansible_host={h.address}\n" for h in load_balancer_files.WORKERS)
+    head, workers, rest = factories.INVENTORY.partition("[workers]\n")
+    masters = head.replace("10.0.0.", "10.0.1.")
+    complete = masters + workers + hosts + rest[rest.index("[k8s:children]") :]
+    more = "ingress=traefik\ningress_on_vip=true\n"
+    inventory = factories.made(tmp_path, more, complete=complete).inventory
+    running = running_servers(tables)
+
+    def faults(config: str) -> list[str]:
+        file = File("/etc/haproxy/haproxy.cfg", "f", None, 0.0, tuple(config.splitlines()))
+        return list(haproxy_ingress.now([file], running, inventory))
+
+    (fault,) = faults(text)
+    assert fault.startswith("w12 is not in service on the VIP's port 443 (MAINT")
+    running = {name: servers for name, servers in running.items() if name != "workers-80"}
+    assert faults(text)[:2] == [
+        f"the running haproxy has no {name} behind the VIP's port 80" for name in ("w1", "w12")
+    ]
+    (away,) = (f for f in faults(text.replace(":::80 ", ":::81 ")) if "80" in f)
+    assert away == "no line binds the VIP's port 80, which ingress_on_vip asks for"
 
 
 def test_without_ipv6_haproxy_cannot_listen_on_both(release: Release) -> None:

@@ -97,7 +97,9 @@ def test_a_cluster_of_one_node_keeps_its_pods_of_coredns(tmp_path: Path) -> None
 
 
 def test_a_service_is_started_and_waited_for(tmp_path: Path) -> None:
-    script = scripts.load("start_service", unit="haproxy", action="reload-or-restart", port="16443")
+    script = scripts.load(
+        "start_service", unit="haproxy", action="reload-or-restart", ports="16443"
+    )
     systemctl = "case $* in *is-enabled*|*is-failed*) exit 1;; esac"
     done = run(tmp_path, script, systemctl=systemctl, ss="echo LISTEN 0 9 *:16443 *:*")
     assert done.returncode == 0, done.stderr
