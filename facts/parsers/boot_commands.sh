@@ -148,6 +148,7 @@ if enabled networking.service; then
 fi
 ! enabled NetworkManager.service ||
   hooks="$hooks /etc/NetworkManager/dispatcher.d/* /etc/NetworkManager/dispatcher.d/*/*"
+! enabled atd.service || hooks="$hooks /var/spool/cron/atjobs/* /var/spool/at/*"
 ! enabled networkd-dispatcher.service || hooks="$hooks /etc/networkd-dispatcher/*.d/*"
 for file in $(executables /var/lib/cloud/scripts/per-boot/* \
   /var/lib/cloud/instance/boothooks/* /var/lib/cloud/instance/scripts/* $hooks \

@@ -26,8 +26,10 @@ for unit in /etc/systemd/system/*.service /usr/local/lib/systemd/system/*.servic
 done
 # Units of packages that a site has enabled; systemd's own do not set what it reads from files.
 packaged=
-for link in /etc/systemd/system/*.wants/*.service /etc/systemd/system/*.requires/*.service; do
+for link in /etc/systemd/system/*.wants/*.service /etc/systemd/system/*.requires/*.service \
+  /lib/systemd/system/*.wants/*.service; do
   name=${link##*/}
+  ! of_sleep "$link" || continue
   case $name in *[!A-Za-z0-9@:_.-]* | systemd-* | '*'*) continue ;; esac
   for unit in "/etc/systemd/system/$name" "/usr/lib/systemd/system/$name" "/lib/systemd/system/$name"; do
     [ -f "$unit" ] || continue
@@ -56,6 +58,7 @@ fi
 if wanted NetworkManager.service; then
   set -- "$@" /etc/NetworkManager/dispatcher.d/* /etc/NetworkManager/dispatcher.d/*/*
 fi
+! wanted atd.service || set -- "$@" /var/spool/cron/atjobs/* /var/spool/at/*
 wanted networkd-dispatcher.service &&
   set -- "$@" /etc/networkd-dispatcher/*.d /etc/networkd-dispatcher/*.d/*
 # shellcheck disable=SC2046,SC2086  # paths without blanks

@@ -140,6 +140,25 @@ def test_a_unit_that_the_kernels_command_line_wants(root: Root, script: str, fil
     assert root.found(script) == ["/etc/systemd/system/a.service:2"]
 
 
+def test_a_packages_unit_that_a_link_of_the_package_enables(root: Root) -> None:
+    root.write("/lib/systemd/system/a.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
+    assert root.found() == []
+    link = root.folder / "lib/systemd/system/multi-user.target.wants/a.service"
+    link.parent.mkdir()
+    link.symlink_to("../a.service")
+    assert root.found() == ["/lib/systemd/system/a.service:2"]
+
+
+@pytest.mark.parametrize("script", [WRITERS, COMMANDS])
+@pytest.mark.parametrize("folder", ["/var/spool/cron/atjobs", "/var/spool/at"])
+def test_a_job_of_at(root: Root, script: str, folder: str) -> None:
+    root.write(f"{folder}/a0000101c00", f"#!/bin/sh\n{OFF}\n", 0o700)
+    root.write("/lib/systemd/system/atd.service", "[Service]\nExecStart=/usr/sbin/atd -f\n")
+    assert root.found(script) == []
+    root.enable("atd.service")
+    assert root.found(script) == [f"{folder}/a0000101c00:2"]
+
+
 def test_a_line_of_modprobe_d(root: Root) -> None:
     root.write("/etc/modprobe.d/x.conf", f"install a /sbin/{OFF}\n")
     assert root.found() == ["/etc/modprobe.d/x.conf:1"]
