@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from hale.apply.journal import RUN_NAME
 from hale.apply.prepared import HOME
 from hale.shell import load_script, variables
 from hale.ssh import Session
@@ -60,6 +61,10 @@ def acquire(session: Session, owner: Owner, *, stale: bool, trial: str = "") -> 
     name = session.target.name
     if done.exit_status == _ON_TRIAL:
         run = done.stdout.decode(errors="backslashreplace").strip()
+        if not RUN_NAME.fullmatch(run):  # it becomes part of commands to type
+            raise LockHeld(
+                f"{name} has something on trial that is no run of Hale: see {HOME}/trial"
+            )
         raise LockHeld(
             f"{name} has {run} on trial. `invoke confirm {run}` keeps its changes, `invoke undo "
             f"{run}` undoes them, and at the end of its window the host does so by itself"

@@ -23,3 +23,5 @@ def parse_toml(path: Path, raw: bytes) -> tuple[str, dict[str, Any]]:
         raise UserError(f"no valid TOML: {error}", Location(path, at)) from None
     except RecursionError:
         raise UserError("no valid TOML: nested too deep.", Location(path)) from None
+    except ValueError:  # of int(): CPython's limit of digits
+        raise UserError("no valid TOML: a number of too many digits.", Location(path)) from None

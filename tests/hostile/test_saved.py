@@ -10,10 +10,10 @@ from rich.console import Console
 
 from hale.apply import journal, run_journals
 from hale.apply.journal import Journal, RunFinished, RunState, now
-from hale.audit import evidence_file, results_file
+from hale.audit import evidence_file, results_file, waivers
 from hale.cli import runs
 from hale.drill import journal as drills
-from hale.files import jsonl, provenance, regular
+from hale.files import jsonl, manifest, provenance, regular
 from hale.install import cluster_context
 from hale.inventory import ini
 from hale.model.errors import UserError
@@ -29,6 +29,8 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "drill's journal": (drills.NAME, lambda path: drills.load_drill(path.parent)),
     "inventory": ("inventory.ini", ini.load_inventory),
     "baseline": ("a.toml", lambda path: loader.load_standard(path.parent)),
+    "waivers": (waivers.NAME, waivers.read_file),
+    "manifest": (manifest.NAME, lambda path: manifest.read(path.parent)),
     "kubeadm's configuration": ("k.yaml", cluster_context._bytes),
 }
 
