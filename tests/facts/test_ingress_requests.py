@@ -3,6 +3,7 @@
 A controller on port 80 of one address, endpoints of two Services on others.
 """
 
+import itertools
 import os
 import ssl
 import subprocess
@@ -131,6 +132,7 @@ def answers(
     echo: Callable[[str, str], Answer],
     other: Callable[[str, str], Answer] = lambda h, p: (200, "other"),
     nodes: str = "",
+    shell: str = load_script(SCRIPT),
 ) -> Answers:
     """What the script gets."""
     text = "\n".join(f"lab {r.host} {r.path} {r.service}" for r in wanted)
@@ -142,7 +144,7 @@ def answers(
         stack.enter_context(server(ECHO, PORT, echo))
         stack.enter_context(server(OTHER, PORT, other))
         done = subprocess.run(
-            ["sh", "-c", script + load_script(SCRIPT)],
+            ["sh", "-c", script + shell],
             capture_output=True,
             text=True,
             check=True,
@@ -310,6 +312,32 @@ def test_a_node_that_differs(
     assert [state for state, _ in states] == [RouteState.FAULT] * len(messages), states
     for (_, text), message in zip(states, messages, strict=True):
         assert text.startswith(message.replace("CONTROLLER", CONTROLLER))
+
+
+def test_pods_that_differ_are_asked_when_the_time_for_nodes_is_over(pem: Path) -> None:
+    """The far node is slow, and leads to another pod than the near one."""
+    texts = itertools.cycle(["echo", "another pod's"])
+
+    def far(host: str, path: str) -> Answer:
+        status, text = by_path(host, path)
+        if status == 200:
+            time.sleep(2.2)
+        return status, "another pod's" if text == "echo" else text
+
+    shell = load_script(SCRIPT).replace("--max-time 3", "--max-time 30")
+    assert shell.count("+ 6)) lines") == 1
+    with ExitStack() as stack:
+        stack.enter_context(server(NEAR, 80, by_path))
+        stack.enter_context(server(FAR, 80, far))
+        found = answers(
+            BOTH[:1],
+            by_path,
+            lambda h, p: (200, next(texts)),
+            nodes=f"near={NEAR} 80\nfar={FAR} 80",
+            shell=shell.replace("+ 6)) lines", "+ 2)) lines"),
+        )
+    nodes = {"near": (80,), "far": (80,)}
+    assert list(ingress_nodes.judged(nodes, [CONTROLLER], BOTH[:1], found, 404)) == []
 
 
 def test_a_port_without_tls(pem: Path) -> None:
