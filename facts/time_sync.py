@@ -347,7 +347,7 @@ def read_persisted(readings: HostView, case: Case[TimeSyncParameters]) -> TimeSy
     if not problem:
         aliased = [name for name, target in aliases.items() if target == unit]
         others = [*aliased, *(n.removesuffix(".service") for n in aliased), NAMES[UNITS[unit]]]
-        if limit := unit_settings.confined_by_site(readings, unit):
+        if limit := unit_settings.clock_confined_by_site(readings, unit):
             raise Unreadable(
                 f"{limit} has {limit.text}: whether {unit} starts then, and may set the clock, is "
                 f"not known (`systemctl cat {unit}`)"

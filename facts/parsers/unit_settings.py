@@ -32,6 +32,8 @@ _OF_FILES = (
     "EnvironmentFile", "LoadCredential", "StandardError", "StandardInput", "StandardOutput",
     "WorkingDirectory",
 )  # fmt: skip
+# Those that hold up no clock, and that hardened hosts have: they concern the kernel's parameters.
+_OF_KERNEL = ("ProtectKernelModules", "ProtectKernelTunables")
 NO = ("", "no", "false", "off", "0", "n", "f")
 # Conditions of systemd's own unit files that a running host with systemd's folders meets.
 USUAL_CONDITIONS = (
@@ -118,10 +120,12 @@ def commands(read: Sequence[File], key: str = "ExecStart") -> list[CommandLine]:
     return [CommandLine(source, value.lstrip(_PREFIXES)) for source, value in found]
 
 
-def confined(read: Sequence[File]) -> ConfigLine | None:
+def confined(read: Sequence[File], keys: Sequence[str] = CONFINES) -> ConfigLine | None:
     """The line by which its commands may not reach what they set; None without one."""
-    for key in CONFINES:
+    for key in keys:
         found = values(read, "Service", key)
+        if key.startswith("Exec"):  # with `-`, it may fail
+            found = [one for one in found if "-" not in _prefixes(one[1])]
         if key in _OF_FILES:
             found = [one for one in found if one[1].startswith("/") or ":/" in one[1]]
         if found and found[-1][1].lower() not in NO:
@@ -129,10 +133,15 @@ def confined(read: Sequence[File]) -> ConfigLine | None:
     return None
 
 
-def confined_by_site(readings: HostView, unit: str) -> ConfigLine | None:
-    """As `confined`, by the site's drop-ins alone: a package knows what its own program needs."""
+def _prefixes(command: str) -> str:
+    return command[: len(command) - len(command.lstrip(_PREFIXES))]
+
+
+def clock_confined_by_site(readings: HostView, unit: str) -> ConfigLine | None:
+    """As `confined`, for the clock, by the site's drop-ins alone: a package knows what its own
+    program needs."""
     own = [f for f in files(readings, unit) if _is_dropin(f) and f.path.startswith("/etc/")]
-    return confined(own)
+    return confined(own, [key for key in CONFINES if key not in _OF_KERNEL])
 
 
 def conditions(read: Sequence[File]) -> list[ConfigLine]:
