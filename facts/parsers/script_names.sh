@@ -73,7 +73,9 @@ script_names() {
         sub(/^[^\/]/, "", path)
         show(path)
       }
-      if (/(^|[\/ \t"=])sysctl[ \t].*(-p|-f|--load|--system)/) show("/etc/sysctl.conf")
+      # With a pattern, as in firewalld-sysctls.conf of firewalld, of its own parameters alone.
+      if (/(^|[\/ \t"=])sysctl[ \t].*(-p|-f|--load|--system)/ && !/ --pattern .?net\[[.]\]netfilter/)
+        show("/etc/sysctl.conf")
     }
     /^[ \t]*#/ || $0 !~ any { next }
     {
@@ -147,13 +149,16 @@ variable_scripts() {
     [ ! -f "$file" ] || [ ! -r "$file" ] || grep -hoE "=[\"']?/[[:alnum:]_./@+-]+" "$file" | sed 's/^[^/]*//'
   done
 }
-# odd_programs LINE...: tells `unseen` of the programs in these settings whose path has blanks.
+# odd_programs LINE...: tells `unseen` of the programs of units whose path has blanks: a quoted first
+# word, or one with `\x20`.
 odd_programs() {
   for line; do
-    case $line in *'"/'* | *'\x20'*) ;; *) continue ;; esac
-    program=$(printf '%s\n' "$line" |
-      sed -n 's/^[^=]*=[[:blank:]]*[-@:+!]*"\{0,1\}\(\/[^"]*[[:blank:]][^"]*\)".*/\1/p
-        s/^[^=]*=[[:blank:]]*[-@:+!]*"\{0,1\}\(\/[^" ]*\\x20[^" ]*\).*/\1/p')
+    case $line in *[\"\']/* | *'\x20'*) ;; *) continue ;; esac
+    program=$(printf '%s\n' "$line" | sed -n '
+      /^[[:blank:]]*Exec/!d
+      s/^[^=]*=[[:blank:]]*[-@:+!|]*//
+      s/^\(["'\'']\)\(\/[^"'\'']*[[:blank:]][^"'\'']*\)\1.*/\2/p
+      s/^"\{0,1\}\(\/[^" ]*\\x20[^" ]*\).*/\1/p')
     [ -z "$program" ] || unseen "/${program%/*}"
   done
 }

@@ -32,6 +32,7 @@ for link in /etc/systemd/system/*.wants/*.service /etc/systemd/system/*.requires
   ! of_sleep "$link" || continue
   case $name in *[!A-Za-z0-9@:_.-]* | systemd-* | '*'*) continue ;; esac
   for unit in "/etc/systemd/system/$name" "/usr/lib/systemd/system/$name" "/lib/systemd/system/$name"; do
+    [ ! /dev/null -ef "$unit" ] || break  # masked
     [ -f "$unit" ] || continue
     case $unit in /etc/*) ;; *) packaged="$packaged $unit" ;; esac
     break
@@ -48,7 +49,7 @@ for unit in /etc/systemd/system/*.service; do
     *) case $pulled in *"${unit##*/}"*) set -- "$@" "$unit" ;; esac ;;
   esac
 done
-unseen /etc/rc.d
+unseen /etc/rc.d /etc/modprobe.d/*.conf
 # shellcheck disable=SC2086  # paths without blanks
 set -- "$@" $user_units
 if wanted networking.service; then
@@ -66,7 +67,8 @@ set -- "$@" $(executables $common_scripts $(legacy_scripts))
 for file in /etc/cron.d/*; do passed_over "$file" || set -- "$@" "$file"; done
 # shellcheck disable=SC2046  # paths without blanks
 set -- "$@" /etc/crontab /etc/anacrontab /var/spool/cron/crontabs/* /var/spool/cron/root \
-  /etc/udev/rules.d/*.rules /etc/modprobe.d/*.conf $(wireguard_files)
+  /etc/udev/rules.d/*.rules $(wireguard_files) \
+  $(grep -lsE '^[[:blank:]]*install[[:blank:]]' /dev/null /etc/modprobe.d/*.conf)
 [ -e /etc/cloud/cloud-init.disabled ] ||
   set -- "$@" /var/lib/cloud/scripts/per-boot/* /var/lib/cloud/instance/boothooks/* \
     /var/lib/cloud/instance/scripts/*

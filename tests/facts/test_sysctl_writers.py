@@ -147,6 +147,9 @@ def test_a_packages_unit_that_a_link_of_the_package_enables(root: Root) -> None:
     link.parent.mkdir()
     link.symlink_to("../a.service")
     assert root.found() == ["/lib/systemd/system/a.service:2"]
+    (root.folder / "etc/systemd/system").mkdir(parents=True)
+    (root.folder / "etc/systemd/system/a.service").symlink_to("/dev/null")
+    assert root.found() == []
 
 
 @pytest.mark.parametrize("script", [WRITERS, COMMANDS])
@@ -164,7 +167,28 @@ def test_a_line_of_modprobe_d(root: Root) -> None:
     assert root.found() == ["/etc/modprobe.d/x.conf:1"]
 
 
-@pytest.mark.parametrize("command", ['"@/opt/my site/boot" -x', r"@/opt/my\x20site/boot"])
+def test_files_that_modprobe_d_only_names(root: Root) -> None:
+    root.write("/etc/modprobe.d/x.conf", "# See @/etc/sysctl.d/x.conf\noptions a b=1\n")
+    root.write("/etc/sysctl.d/x.conf", "net.ipv4.ip_forward = 0\n")
+    assert root.found() == []
+
+
+def test_firewallds_line_of_modprobe_d(root: Root) -> None:
+    """As its packages bring it: sysctl(8) with a pattern sets no parameter beyond it."""
+    root.write(
+        "/etc/modprobe.d/firewalld-sysctls.conf",
+        "install nf_conntrack /usr/sbin/modprobe --ignore-install nf_conntrack $CMDLINE_OPTS && "
+        "/usr/sbin/sysctl --quiet --pattern 'net[.]netfilter[.]nf_conntrack.*' --system\n",
+    )
+    root.write("/etc/sysctl.conf", "net.ipv4.ip_forward = 0\n")
+    assert root.found() == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    ['"@/opt/my site/boot" -x', "'@/opt/my site/boot'", r"@/opt/my\x20site/boot"],
+    ids=["quotes", "single-quotes", "escape"],
+)
 def test_a_program_whose_path_has_blanks(root: Root, command: str) -> None:
     root.write("/opt/my site/boot", f"#!/bin/sh\n{OFF}\n", 0o755)
     root.write("/etc/systemd/system/a.service", f"[Service]\nExecStart=-{command}\n")
@@ -172,6 +196,25 @@ def test_a_program_whose_path_has_blanks(root: Root, command: str) -> None:
     done = root.ran(COMMANDS)
     assert done.returncode == 3
     assert "has a program whose name has blanks" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'ExecStart=/bin/sh -c "/usr/bin/x --y"',
+        "ExecStart=/bin/sh -c '/usr/bin/x --y'",
+        'ExecStart=/usr/bin/x --file="/etc/a b"',
+        'ExecStart=/usr/bin/env "/usr/bin/x"',
+        'ExecStart="/usr/bin/x" "/etc/a b"',
+        r'ExecStart=/bin/sh -c "/usr/bin/x a\x20b"',
+        '  RUN+="/usr/bin/x --y"',
+    ],
+    ids=["shell", "single-quotes", "option", "env", "second-word", "escape", "no-command"],
+)
+def test_quoted_words_of_a_program_whose_path_has_none(root: Root, line: str) -> None:
+    root.write("/etc/systemd/system/a.service", f"[Service]\n{line}\n")
+    root.enable("a.service")
+    assert root.found(COMMANDS) == []
 
 
 def test_scripts_are_followed_two_steps(root: Root) -> None:
@@ -561,6 +604,12 @@ def test_a_file_that_a_user_cannot_read(
     users_root.write(path, f"[Service]\n{OFF}\n", mode)
     assert users_root.refused(script) == f"{path} {REFUSED}"
     assert users_root.ran(script).returncode == 0
+
+
+def test_a_file_of_modprobe_d_that_a_user_cannot_read(users_root: Root) -> None:
+    path = "/etc/modprobe.d/site.conf"
+    users_root.write(path, f"install a /sbin/{OFF}\n", 0o600)
+    assert users_root.refused(WRITERS) == f"{path} {REFUSED}"
 
 
 @BOTH
