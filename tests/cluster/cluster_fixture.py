@@ -34,7 +34,7 @@ PATIENCE = 1500.0  # seconds for an install on a busy machine
 SETTLES = 300.0  # seconds for a cluster to be whole after the test before
 ANSWERS = 90.0  # seconds for an apiserver that is busy to answer kubectl
 # Until sshd has seen the operator's end: the lock's session is over then (hale/apply/lock.sh).
-_UNTIL_STALE = r"""
+UNTIL_STALE = r"""
 lock=/var/lib/hale/lock
 for _ in $(seq 600); do
   { read -r _ && read -r pid start _; } 2>/dev/null <"$lock" || exit 0
@@ -169,7 +169,7 @@ class Built:
         finally:
             running.kill()
             for host in self.lab.hosts:
-                host.run(_UNTIL_STALE, timeout=90)
+                host.run(UNTIL_STALE, timeout=90)
 
     def reached(self, running: "Running", known: set[Path], phase: str) -> bool:
         """Wait until the run's journal says that the phase began; False where it ended before.
