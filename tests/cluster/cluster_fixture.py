@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 # The host that has dnf and containerd 2, where the others have apt and containerd 1.
 DNF = "k8s-node-02"
 # What the secrets of every run of these tests are: they must be found nowhere afterwards.
-TOKEN = "f00d1e.0123456789abcdef"
+TOKEN = "f00d1e.5a3c9e7b1d8f6042"
 KEY = "5ec2e7" + "0f" * 29
 PLANTED = (TOKEN, TOKEN.partition(".")[2], KEY)
 # Phases of which the lab's inventory asks nothing (test_routed.py does).
