@@ -5,6 +5,7 @@ on which is faster.
 """
 
 import itertools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -73,12 +74,16 @@ EXPECTED: dict[Command, dict[Command, Outcome]] = {
 READERS = [Pair(*pair) for pair in itertools.combinations_with_replacement(READ, 2)]
 PAIRS = [Pair(first, second) for first, row in EXPECTED.items() for second in row]
 SYSCTL, BLACKLIST = "/etc/sysctl.d/zz-site.conf", "/etc/modprobe.d/site.conf"
-# What a fix adds, which no command takes back here.
-_ADDED = "/etc/sysctl.d/k8s.conf /etc/modules-load.d/k8s.conf"
+# What the commands change here.
+_CHANGED = "/etc/fstab /etc/sysctl.d /etc/modules-load.d /etc/modprobe.d /var/lib/hale"
+_KEEP = f"""
+set --
+for path in {_CHANGED}; do [ ! -e "$path" ] || set -- "$@" "$path"; done
+tar -Pcf /root/kept.tar "$@"
+"""
 _CLEAN = f"""
 systemctl stop 'hale-try-*'; find /etc/systemd -name '*hale-try*' -delete
-rm -rf {SYSCTL} {BLACKLIST} {_ADDED} /var/lib/hale
-mv /root/fstab /etc/fstab; systemctl daemon-reload
+rm -rf {_CHANGED} && tar -Pxf /root/kept.tar && rm /root/kept.tar && systemctl daemon-reload
 """
 
 
@@ -124,7 +129,7 @@ class Desk:
     @contextmanager
     def prepared(self, *commands: Command) -> Iterator[None]:
         """Each command has something to do. A trial begins last: it keeps all others out."""
-        self.run("cp -p /etc/fstab /root/fstab")
+        self.run(_KEEP)
         try:
             if {Command.FIX, Command.PLAN} & {*commands}:
                 self.run(f"echo net.ipv4.ip_forward=0 >{SYSCTL}")
@@ -205,6 +210,27 @@ class Desk:
             file.unlink(missing_ok=True)
             process.kill()
             process.wait()
+
+    def try_second(
+        self, pair: Pair, running: "subprocess.Popen[str]", *, first_host: str, alone: int
+    ) -> None:
+        """Type the second command while the first one holds the locks; assert its outcome.
+
+        first_host: of the inventory. alone: the exit status of the second one by itself.
+        """
+        first, second = pair
+        outcome = EXPECTED[first][second]
+        begun = self.runs()
+        tried = ended(self.start(second))
+        assert "Traceback" not in tried.output
+        assert running.poll() is None
+        if outcome is Outcome.BESIDE:
+            assert tried.status == alone, tried.output
+        else:
+            assert tried.status == 1, tried.output
+            assert re.search(self.refusal(outcome, first, first_host), tried.output), tried.output
+            assert not self.is_done(second) or second is first
+        assert self.runs() == begun
 
     def is_done(self, command: Command) -> bool:
         """Whether the host, or the reports, show that the command was carried out."""

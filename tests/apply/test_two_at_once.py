@@ -1,7 +1,8 @@
 """Two operators type in one checkout, with one reports folder, while one of them has the locks.
 
-Pairs with a drill need a cluster, and are in the table alone; those of commands that contact no
-host are in tests/hostile/test_two_operators.py. `make soak` takes all pairs, other runs one.
+Pairs with a drill need a cluster: tests/cluster/test_during_a_drill.py. Those of commands that
+contact no host are in tests/hostile/test_two_operators.py. `make soak` takes all pairs, other runs
+one.
 """
 
 import os
@@ -70,20 +71,9 @@ def test_the_second_of_a_pair(mine: Desk, pair: Pair) -> None:
     The first one ends as alone in either case.
     """
     first, second = pair
-    outcome = EXPECTED[first][second]
     with mine.prepared(*pair):
         with mine.holding(first) as running:
-            begun = mine.runs()
-            tried = ended(mine.start(second))
-            assert "Traceback" not in tried.output
-            assert running.poll() is None
-            if outcome is Outcome.BESIDE:
-                assert tried.status == alone(second, pair), tried.output
-            else:
-                assert tried.status == 1, tried.output
-                assert re.search(mine.refusal(outcome, first, "k8s-master-01"), tried.output)
-                assert not mine.is_done(second)
-            assert mine.runs() == begun
+            mine.try_second(pair, running, first_host="k8s-master-01", alone=alone(second, pair))
         found = ended(running)
         assert "Traceback" not in found.output
         assert found.status == ALONE[first], found.output

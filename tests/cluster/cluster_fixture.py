@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 # The host that has dnf and containerd 2, where the others have apt and containerd 1.
 DNF = "k8s-node-02"
 # What the secrets of every run of these tests are: they must be found nowhere afterwards.
-TOKEN = "f00d1e.0123456789abcdef"
+TOKEN = "f00d1e.5a3c9e7b1d8f6042"
 KEY = "5ec2e7" + "0f" * 29
 PLANTED = (TOKEN, TOKEN.partition(".")[2], KEY)
 # Phases of which the lab's inventory asks nothing (test_routed.py does).
@@ -34,7 +34,7 @@ PATIENCE = 1500.0  # seconds for an install on a busy machine
 SETTLES = 300.0  # seconds for a cluster to be whole after the test before
 ANSWERS = 90.0  # seconds for an apiserver that is busy to answer kubectl
 # Until sshd has seen the operator's end: the lock's session is over then (hale/apply/lock.sh).
-_UNTIL_STALE = r"""
+UNTIL_STALE = r"""
 lock=/var/lib/hale/lock
 for _ in $(seq 600); do
   { read -r _ && read -r pid start _; } 2>/dev/null <"$lock" || exit 0
@@ -169,7 +169,7 @@ class Built:
         finally:
             running.kill()
             for host in self.lab.hosts:
-                host.run(_UNTIL_STALE, timeout=90)
+                host.run(UNTIL_STALE, timeout=90)
 
     def reached(self, running: "Running", known: set[Path], phase: str) -> bool:
         """Wait until the run's journal says that the phase began; False where it ended before.

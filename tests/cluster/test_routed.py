@@ -19,13 +19,17 @@ from lab.mirror import images
 from lab.topology import HOSTS
 from tests.cluster.cluster_fixture import Built, phases
 from tests.cluster.fault_audit import Standing, until
-from tests.cluster.faults import headlamp, traefik
+from tests.cluster.faults import endpoint, headlamp, traefik
 from tests.cluster.faults.fault import FIRST, KUBECTL, WORKERS, ClusterFault
 from tests.faults import audit
 
 PHASES = ("ingress", "dashboard")
-ASKED = ("vip_port=", "ingress=traefik\ndashboard=headlamp\nvip_port=")
-FAULTS = (*traefik.FAULTS, *headlamp.FAULTS)
+CHANGED = {"load_balancer", *PHASES}
+ASKED = (
+    "vip_port=",
+    "ingress=traefik\ningress_on_vip=true\ndashboard=headlamp\nvip_port=",
+)
+FAULTS = (*traefik.FAULTS, *headlamp.FAULTS, *endpoint.INGRESS_FAULTS)
 # Two Services of one host by their paths; `other` answers as its pod is named, as `echo` does.
 ROUTES = f"""
 apiVersion: apps/v1
@@ -97,8 +101,8 @@ def routed(cluster: Built) -> Iterator[Path]:
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
         ended = {name for name, state in phases(history).items() if state == "done"}
         # A node whose kubelet is late may be waited for.
-        assert ended - {"ready"} == set(PHASES)
-        assert {act.phase for act in history.acts} == set(PHASES), "nothing else is changed"
+        assert ended - {"ready"} == CHANGED
+        assert {act.phase for act in history.acts} == CHANGED, "nothing else is changed"
         objects = "---".join((ROUTES, SECURE, f"\n{traefik.SITE_SECRET}\n"))
         cluster.lab[FIRST].run(f"{KUBECTL} apply -f -", input=objects.encode())
         wait = f"{KUBECTL} -n lab rollout status deployment other --timeout 300s"
@@ -106,12 +110,11 @@ def routed(cluster: Built) -> Iterator[Path]:
         yield path
 
 
-def test_each_worker_routes_by_host_and_path(cluster: Built, routed: Path) -> None:
-    """Requested by curl from a master, on ports 80 and 443 of both workers."""
+def test_each_worker_and_the_vip_route_by_host_and_path(cluster: Built, routed: Path) -> None:
+    """Requested by curl from a master, on ports 80 and 443 of both workers and the VIP."""
     asking_host = cluster.lab["k8s-master-02"]
 
-    def got(worker: str, scheme: str, host: str, path: str) -> tuple[str, str]:
-        at = next(h.address for h in HOSTS if h.name == worker)
+    def got(at: str, scheme: str, host: str, path: str) -> tuple[str, str]:
         port = 443 if scheme == "https" else 80
         command = ASK.format(host=host, port=port, at=at, scheme=scheme, path=path)
         *words, status = asking_host.run(command, check=False).stdout.decode().split() or [""]
@@ -119,15 +122,15 @@ def test_each_worker_routes_by_host_and_path(cluster: Built, routed: Path) -> No
 
     def wrong() -> list[str]:
         return [
-            f"{worker}: {scheme}://{host}{path} gets {answer}, and not {wanted}"
-            for worker in WORKERS
+            f"{at}: {scheme}://{host}{path} gets {answer}, and not {wanted}"
+            for at in (*(str(h.address) for h in HOSTS if h.name in WORKERS), endpoint.VIP)
             for scheme in ("http", "https")
             for host, path, wanted in (
                 ("shop.lab.example", "/", ("200", "echo")),
                 ("shop.lab.example", "/other", ("200", "other")),
                 ("nobody.lab.example", "/", ("404", "404")),
             )
-            if (answer := got(worker, scheme, host, path)) != wanted
+            if (answer := got(at, scheme, host, path)) != wanted
         ]
 
     assert not until(240, wrong)  # Traefik reads the routes some time after they are made
@@ -202,7 +205,7 @@ def test_fault(fault: ClusterFault, standing: Standing) -> None:
 @pytest.mark.soak("a node is lost until the cluster misses it, twice")
 @pytest.mark.parametrize("part", [FaultKind.INGRESS, FaultKind.DASHBOARD])
 def test_the_loss_of_a_node_with_a_replica(cluster: Built, routed: Path, part: FaultKind) -> None:
-    """The client asks where a site's would: the lab's VIP routes no ingress, so at both workers."""
+    """The client asks at both workers."""
     known = set(cluster.reports.glob("*-drill*"))
     done = cluster.invoke("drill", part, "--yes", "--inventory", str(routed))
     assert done.returncode == 0, done.stdout + done.stderr

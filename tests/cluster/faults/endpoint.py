@@ -80,6 +80,27 @@ OF_THE_CA = (
     " -set_serial 7 -days 30 -extfile ext -out crt 2>/dev/null"
 )
 
+# Where haproxy forwards the ingress: test_routed.py.
+INGRESS_FAULTS = (
+    ClusterFault(
+        "haproxy without a frontend of the ingress",
+        SECOND,
+        **edited("/^frontend ingress-443/,/default_backend/d", reload=True),
+        turns={
+            "HA-LB-BACKENDS runtime": fail("no line binds the VIP's port 443"),
+            "HA-LB-BACKENDS persisted": fail("no line binds the VIP's port 443"),
+        },
+    ),
+    ClusterFault(
+        "haproxy forwards the ingress to no worker",
+        SECOND,
+        **edited("/^ *server k8s-node-.*:80/d", reload=True),
+        turns={
+            "HA-LB-BACKENDS runtime": fail("is not among the servers behind the VIP's port 80"),
+            "HA-LB-BACKENDS persisted": fail("is not among the servers behind the VIP's port 80"),
+        },
+    ),
+)
 BALANCER_FAULTS = (
     ClusterFault(
         "haproxy without one master",
