@@ -18,9 +18,9 @@ active "$timesyncd" && {
     --property=LinkNTPServers --property=FallbackNTPServers
   ask synchronized date -r /run/systemd/timesync/synchronized +%s
 }
-# Files that timesyncd, which runs as a user of its own, cannot read.
+# Files and the folder that timesyncd, which runs as a user of its own, cannot read.
 set --
-for file in /etc/systemd/timesyncd.conf /etc/systemd/timesyncd.conf.d/*.conf; do
+for file in /etc/systemd/timesyncd.conf /etc/systemd/timesyncd.conf.d /etc/systemd/timesyncd.conf.d/*.conf; do
   [ ! -e "$file" ] || set -- "$@" "$file"
 done
 [ $# -eq 0 ] || find -L "$@" -prune ! -perm -004 ! '(' -perm -040 -group systemd-timesync ')' \

@@ -175,7 +175,7 @@ def parse_answer(
     found = sections(lines)
     try:
         return parse(lines, found)
-    except (LookupError, AttributeError, TypeError, ValueError) as error:
+    except (LookupError, AttributeError, TypeError, ValueError, OverflowError) as error:
         raise Unreadable(f"the answer has an unknown format: {error!r}") from None
 
 

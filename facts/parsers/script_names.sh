@@ -6,9 +6,10 @@ common_scripts='/etc/cron.hourly/* /etc/cron.daily/* /etc/cron.weekly/* /etc/cro
 # Where a kernel's command line may name units: of this boot, and of those to come.
 command_lines='/proc/cmdline /boot/loader/entries/*.conf /boot/grub*/grub.cfg /etc/default/grub /etc/kernel/cmdline'
 # The units that root's own manager starts at boot where it lingers, and their drop-ins; of the site.
-user_units='' of_root='/root/.config/systemd/user /etc/systemd/user'
+user_units='' of_root='/root/.config/systemd/user /etc/systemd/user /root/.local/share/systemd/user
+/usr/local/lib/systemd/user /usr/local/share/systemd/user'
 if [ -e /var/lib/systemd/linger/root ]; then
-  unseen /root/.config/systemd/user/* /etc/systemd/user/*
+  unseen /root/.config/systemd/user/* /etc/systemd/user/* /root/.local/share/systemd/user/*
   for link in /root/.config/systemd/user/*.wants/* /etc/systemd/user/*.wants/*; do
     name=${link##*/} name=${name%.*}.service
     case $name in *[!A-Za-z0-9@:_.-]*) continue ;; esac

@@ -101,7 +101,7 @@ def configured_sources(readings: HostView, unit: str) -> TimeSources:
 
 
 def _private(readings: HostView) -> list[str]:
-    """The files that timesyncd, which runs as a user of its own, cannot read."""
+    """The files and folders that timesyncd, which runs as a user of its own, cannot read."""
     lines = split_lines(readings.output("state").stdout)
     return [line.removeprefix("private ") for line in lines if line.startswith("private ")]
 

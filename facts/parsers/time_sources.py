@@ -154,12 +154,12 @@ def timesyncd(
     """systemd-timesyncd's sources: NTP=, then FallbackNTP=, then those compiled in.
 
     link_servers: those of DHCP and of networkd's links, now. compiled_in: the fallback servers
-    of the running program, None where it does not run. private: files that its user cannot read,
-    and that it passes over. Raises Unreadable.
+    of the running program, None where it does not run. private: files and folders that its user
+    cannot read, and that it passes over. Raises Unreadable.
     """
     mains = conf_dirs.persistent(readings.files(*TIMESYNCD_MAINS))[:1]
     files = [*mains, *conf_dirs.effective(conf_dirs.persistent(readings.files(*TIMESYNCD_MORE)))]
-    files = [file for file in files if file.path not in private]
+    files = [f for f in files if not {f.path, f.path.rpartition("/")[0]} & {*private}]
     assigned = False
     for key in ("NTP", "FallbackNTP"):
         chosen: list[ConfigLine] = []

@@ -319,7 +319,8 @@ def _on_vip(given: _SettingReader, ingress: str) -> bool:
         return False
     if ingress == NO_INGRESS:
         raise given.wrong(name, "there is no ingress; set ingress, or remove the line.")
-    if kind := given.text("endpoint_kind").replace("keepalived", ""):
+    kind = given.text("endpoint_kind")
+    if kind not in ("", "keepalived"):
         raise given.wrong(name, f"endpoint_kind={kind} has no haproxy of Hale's on the masters.")
     if given.number("vip_port", 1, 65535) in INGRESS_PORTS:
         raise given.wrong(name, "vip_port is one of the ingress's own ports.")

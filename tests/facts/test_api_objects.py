@@ -180,3 +180,11 @@ def test_host_ports(
     lines = printed(tmp_path, pods_with(*ports, on_host=on_host), "workloads")
     (found,) = api_objects.workloads(api_objects.sections(lines)["workloads"])
     assert found.host_ports == expected
+
+
+def test_a_number_without_end() -> None:
+    """Of a master that lies."""
+    item = ["item", 'name "a"', 'namespace "b"', "hostPort 1e999"]
+    lines = ["at 192.0.2.1:6443", "section workloads 0 ", *item, "@ 200", "end"]
+    with pytest.raises(Unreadable, match="OverflowError"):
+        api_objects.parse_answer(lines, lambda _, found: api_objects.workloads(found["workloads"]))

@@ -120,12 +120,23 @@ def test_a_drop_in(root: Root) -> None:
 
 
 @pytest.mark.parametrize("script", [WRITERS, COMMANDS])
-@pytest.mark.parametrize("folder", ["/etc/systemd/user", "/root/.config/systemd/user"])
-def test_a_unit_of_roots_own_manager_which_lingers(root: Root, script: str, folder: str) -> None:
+@pytest.mark.parametrize("links", ["/etc/systemd/user", "/root/.config/systemd/user"])
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "/etc/systemd/user",
+        "/root/.config/systemd/user",
+        "/root/.local/share/systemd/user",
+        "/usr/local/share/systemd/user",
+    ],
+)
+def test_a_unit_of_roots_own_manager_which_lingers(
+    root: Root, script: str, folder: str, links: str
+) -> None:
     root.write(f"{folder}/a.service", f"[Service]\nExecStart=/sbin/{OFF}\n")
-    link = root.folder / folder[1:] / "default.target.wants/a.service"
-    link.parent.mkdir()
-    link.symlink_to("../a.service")
+    link = root.folder / links[1:] / "default.target.wants/a.service"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(root.folder / folder[1:] / "a.service")
     assert root.found(script) == []
     root.write("/var/lib/systemd/linger/root", "")
     assert root.found(script) == [f"{folder}/a.service:2"]
