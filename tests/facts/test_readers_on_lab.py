@@ -49,7 +49,10 @@ class _Ssh:
         self.lab = lab
 
     def run_script(self, command: str, timeout: float) -> gather.RawResponse:
-        done = _ssh(self.lab, "root", command, timeout)
+        try:
+            done = _ssh(self.lab, "root", command, timeout)
+        except subprocess.TimeoutExpired as error:  # of a reading of the clock, on a busy machine
+            return gather.RawResponse(unreachable=str(error))
         return gather.RawResponse(
             done.stdout, done.stderr, unreachable="" if done.returncode == 0 else "ssh"
         )
