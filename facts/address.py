@@ -33,6 +33,7 @@ from facts.parsers import (
     boot_writes,
     cloud_init,
     ip_command,
+    private_files,
     systemd_units,
     unit_command,
     unit_settings,
@@ -57,7 +58,6 @@ from hale.shell import arguments, load_script
 # Commands that may set an address, or take one away.
 COMMANDS = "(^|[^A-Za-z0-9_.-])(ip|ifconfig|ifup|ifdown)[ \t]"
 USELESS = ("dadfailed", "tentative")
-PRIVATE = "private"  # before a file that systemd-networkd cannot read
 # A keepalived of the site's, behind an external endpoint: what HA-VIP-OWNER reads of Hale's.
 STATE = f"systemctl show --property=ActiveState -- {vip_config.SERVICE}"
 _OF_THE_SITE = (*unit_command.patterns(vip_config.SERVICE), *vip_config.FILES)
@@ -161,7 +161,7 @@ def read_runtime(readings: HostView, case: Case[AddressParameters]) -> AddressRu
             useless = any(word in words for word in USELESS)
             if address_setting.plain(words[3]) == split_words(key)[-1] and not useless:
                 on[key].append(words[1].partition("@")[0])
-        elif words and words[0] != PRIVATE:
+        elif words and not private_files.is_private(line):
             raise Unreadable(f"ip: {line!r} is not an address")
     try:
         up, every = on[f"of up {planned}"], on[f"of any {planned}"]
@@ -221,9 +221,8 @@ def _readable(readings: HostView, setting: AddressSetting) -> AddressSetting:
     if setting.manager != "systemd-networkd" or setting.idle:
         return setting
     file = re.sub(r"\.d/[^/]*$", "", path)
-    for line in readings.output("ip").lines:
-        word, _, private = line.partition(" ")
-        if word == PRIVATE and (private == file or private.startswith(f"{file}.d/")):
+    for private in private_files.paths(readings.output("ip").lines):
+        if private == file or private.startswith(f"{file}.d/"):
             return replace(setting, idle=f"systemd-networkd cannot read {private} (`chmod 644`)")
     return setting
 
@@ -294,4 +293,5 @@ def _address(host: Host) -> str:
 
 
 def _script(planned: str, vip: str) -> str:
-    return arguments(planned, vip) + load_script(Path(__file__).with_suffix(".sh"))
+    script = load_script(Path(__file__).with_suffix(".sh"))
+    return f"{private_files.SHELL}{arguments(planned, vip)}{script}"

@@ -27,6 +27,7 @@ from facts.parsers import (
     boot_files,
     boot_target,
     boot_writes,
+    private_files,
     service_commands,
     systemd_units,
     time_sources,
@@ -188,7 +189,7 @@ def _script() -> str:
         ntp=units["ntp"],
         openntpd=units["openntpd"],
     )
-    return PRELUDE + arguments(*UNITS) + script
+    return PRELUDE + private_files.SHELL + arguments(*UNITS) + script
 
 
 # --- now ---

@@ -19,12 +19,8 @@ active "$timesyncd" && {
   ask synchronized date -r /run/systemd/timesync/synchronized +%s
 }
 # Files and the folder that timesyncd, which runs as a user of its own, cannot read.
-set --
-for file in /etc/systemd/timesyncd.conf /etc/systemd/timesyncd.conf.d /etc/systemd/timesyncd.conf.d/*.conf; do
-  [ ! -e "$file" ] || set -- "$@" "$file"
-done
-[ $# -eq 0 ] || find -L "$@" -prune ! -perm -004 ! '(' -perm -040 -group systemd-timesync ')' \
-  ! '(' -perm -400 -user systemd-timesync ')' -printf 'private %p\n' 2>/dev/null
+private systemd-timesync /etc/systemd/timesyncd.conf /etc/systemd/timesyncd.conf.d \
+  /etc/systemd/timesyncd.conf.d/*.conf
 active "$ntp" && ask ntp ntpq -n -c "rv 0 leap,stratum,refid,offset" -c peers
 active "$openntpd" && ask openntpd ntpctl -s status
 for p in /proc/[0-9]*; do

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from posixpath import basename
 from typing import Literal
 
-from facts.parsers import systemd_units, time_sources, unit_settings
+from facts.parsers import private_files, systemd_units, time_sources, unit_settings
 from facts.parsers.blanks import BLANKS, split_lines, split_words
 from facts.parsers.time_sources import TimeSources
 from hale.model.evidence import ConfigLine, File, HostView
@@ -87,7 +87,8 @@ def configured_sources(readings: HostView, unit: str) -> TimeSources:
         server = _server_properties(readings)
         compiled_in = server.get("FallbackNTPServers")
         links = split_words(server.get("LinkNTPServers", ""))
-        return time_sources.timesyncd(readings, links, compiled_in, _private(readings))
+        private = private_files.paths(split_lines(readings.output("state").stdout))
+        return time_sources.timesyncd(readings, links, compiled_in, private)
     paths, read = CONFIGURATIONS[unit]
     named = _named_configuration(readings, unit, "c" if program == "ntp" else "f")
     if named and named[1] not in time_sources.PATTERNS:
@@ -98,12 +99,6 @@ def configured_sources(readings: HostView, unit: str) -> TimeSources:
         names = " and ".join(file.path for file in present)
         return TimeSources((), (f"which of {names} it reads is unknown",))
     return read(readings, present[0]) if present else TimeSources(())
-
-
-def _private(readings: HostView) -> list[str]:
-    """The files and folders that timesyncd, which runs as a user of its own, cannot read."""
-    lines = split_lines(readings.output("state").stdout)
-    return [line.removeprefix("private ") for line in lines if line.startswith("private ")]
 
 
 def _server_properties(readings: HostView) -> dict[str, str]:
