@@ -124,7 +124,6 @@ def one(lab: Lab, known: Inventory, folder: Path, kind: FaultKind, screen: LiveV
         try:
             measured = DrillRun(
                 inventory=known,
-                sessions=sessions,
                 locks=locks,
                 folder=folder / kind,
                 fault=Fault(kind, vip_holder),

@@ -39,8 +39,9 @@ RECOVERS_DURING_FAULT = (ComponentKind.ETCD_QUORUM, ComponentKind.REPLICAS, *hea
 
 @dataclass
 class DrillRun:
-    """One fault on one host. locks: of the drill. replicas: of the workload, 0 without one.
+    """One fault on one host. replicas: of the workload, 0 without one.
 
+    locks: of the drill, and its sessions.
     requested: by the client; without, the apiserver through the VIP.
     brief: revert as soon as the client is served again, for a benchmark.
     others: faults of the same kind on more hosts; drilled: the member that they disconnect.
@@ -48,7 +49,6 @@ class DrillRun:
     """
 
     inventory: Inventory
-    sessions: SessionPool
     locks: HostLocks
     folder: Path
     fault: Fault
@@ -69,6 +69,11 @@ class DrillRun:
     _injected_at: float = float("inf")
     _reverted_at: float | None = None
     _updated: float = 0.0
+
+    @property
+    def sessions(self) -> SessionPool:
+        """Those of the drill."""
+        return self.locks.sessions
 
     def run(self) -> Measurement:
         """Run the drill, write its raw records to the folder and return what they show.

@@ -212,7 +212,6 @@ class DrillRunner:
             client, requested = self._client(fault)
             drill = DrillRun(
                 inventory=self.inventory,
-                sessions=self.sessions,
                 locks=locks,
                 folder=folder / fault.kind,
                 fault=fault,

@@ -267,7 +267,6 @@ def run(
     header = DrillHeader(SCHEMA, owner, "/inv", (FaultKind.MEMBER,), False, "/second")
     return DrillRun(
         inventory=known,
-        sessions=SessionPool({}),
         locks=HostLocks(SessionPool({}), owner, []),
         folder=tmp_path,
         fault=Fault(FaultKind.MEMBER, "b1"),
@@ -356,7 +355,8 @@ def test_the_loops_of_a_drill(run: DrillRun, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(experiment, "RemoteSampler", Sampler)
     monkeypatch.setattr(DrillRun, "_run_phases", measured)
-    run.sessions = SessionPool({n: Target(n) for n in ("k8s-node-01", "k8s-master-01", "b1")})
+    pool = SessionPool({n: Target(n) for n in ("k8s-node-01", "k8s-master-01", "b1")})
+    run.locks = HostLocks(pool, run.locks.owner, [])
     run.run()
     run.journal.close()
     assert not started

@@ -68,8 +68,7 @@ def test_records_that_cannot_be_written_end_the_drill_as_a_failure_does(
     book = DrillJournal(tmp_path, DrillHeader(SCHEMA, owner, "/inv", (FaultKind.ETCD,), False))
     run = DrillRun(
         inventory=known,
-        sessions=SessionPool({master: Target(master)}),
-        locks=HostLocks(SessionPool({}), owner, []),
+        locks=HostLocks(SessionPool({master: Target(master)}), owner, []),
         folder=folder,
         fault=Fault(FaultKind.ETCD, master),
         client=master,
